@@ -1,0 +1,61 @@
+"""Layout of the transaction block: the private memory that one running transaction shares between its parts.
+
+The engine loop, the state kernels, compiled handlers and interpreted handlers all get the address of this one block.
+It holds process-local addresses and is never in a segment, a snapshot or the log. All fields are int64.
+
+    0    arena address        8    arena size
+    16   undo address         24   undo size           32   undo bytes used
+    40   touched address      48   touched capacity    56   touched rows       (each an int64 row offset + table)
+    64   output address       72   output size         80   output bytes used  88   outputs so far
+    96   now_ns               104  sequence            112  epoch
+    120  reject code of the plugin, 0 none; the first one counts
+    128  outcome, set by dispatch
+    136  address of Numba's exception information of the last fault, 0 none (for messages; not part of the outcome)
+    144  loop turns left (budget)
+    152  entry kind           160  timer id (kind TIMER)
+    168  1 when the space for outputs or delta ran out
+    176  table number of the engine's `ids`            184  of `timers`
+    192..255 free for the state package: iteration guards and the like
+    256..    one 64-byte line for each table, for the state package (modification counters)
+
+The engine fills 0..31, 40..55, 64..79, 96..119 and 144..191 before each transaction and calls `begin`, which clears
+the rest.
+A crash leaves nothing: the block is rebuilt with the process.
+"""
+
+from __future__ import annotations
+
+ARENA_ADDRESS = 0
+ARENA_SIZE = 8
+UNDO_ADDRESS = 16
+UNDO_SIZE = 24
+UNDO_USED = 32
+TOUCHED_ADDRESS = 40
+TOUCHED_CAPACITY = 48
+TOUCHED_COUNT = 56
+OUTPUT_ADDRESS = 64
+OUTPUT_SIZE = 72
+OUTPUT_USED = 80
+OUTPUT_COUNT = 88
+NOW_NS = 96
+SEQUENCE = 104
+EPOCH = 112
+REJECT_CODE = 120
+OUTCOME = 128
+FAULT_INFORMATION = 136
+BUDGET = 144
+ENTRY_KIND = 152
+TIMER_ID = 160
+SPACE_EXHAUSTED = 168
+IDS_TABLE = 176
+TIMERS_TABLE = 184
+STATE_PRIVATE = 192
+TABLE_LINES = 256
+TABLE_LINE_SIZE = 64
+MAX_TABLES = 64
+TRANSACTION_SIZE = TABLE_LINES + MAX_TABLES * TABLE_LINE_SIZE
+
+DISPATCH_OK = 0x5DA7AB1E
+"""What `dispatch` answers when the block's outcome is to be believed; anything else is a fault of the plugin."""
+
+assert TABLE_LINES % 64 == 0 and STATE_PRIVATE < TABLE_LINES
