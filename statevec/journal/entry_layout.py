@@ -17,7 +17,7 @@
     88    int32   outputs length, padding between outputs included
     92    int32   delta length
     96    int32   true length of the input as it was sent
-    100   int32   flags (FLAG_GAP: the source's sequence jumped; FLAG_RETRIED: ran again in more space)
+    100   int32   flags (FLAG_GAP: the source's sequence jumped)
     104   int64   durable position known when it was written: not hashed
     112   int64   hash of everything else in the entry: not hashed itself
     120   int64   digest: mix(previous digest, hash of what execution determines)
@@ -93,7 +93,6 @@ ENTRY_KINDS = {
 }
 
 FLAG_GAP = 1
-FLAG_RETRIED = 2
 
 OUTPUT_LENGTH = 0
 OUTPUT_INDEX = 4
