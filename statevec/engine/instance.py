@@ -1,0 +1,337 @@
+"""An instance directory: what identifies an instance, who may lead it, and what survives a restart beside the journal.
+
+    instance.json       id, format version, UNIT, MAX_ENTRY, MAX_INPUT, created; written once (genesis)
+    epoch               last epoch that was begun; fsynced before its first entry
+    leader.json         who holds the lock: process, host, since; for people, the lock is the truth
+    halt                exists after a disk error; text says why; only an operator removes it
+    journal/            segment files
+    plugins/<hash>/     every logic version that ever decided
+    gateways/<name>     durable cursors
+
+Invariants
+    `instance.json` never changes. Small files are replaced whole: temporary name, fsync, rename, fsync of the
+    directory. Only the holder of the lock writes anything but `gateways/`.
+    The lock is flock on the directory's own descriptor (protocol rule 13: a lock file can be replaced by another).
+    Its holder never forks, since a child would hold the lock too.
+
+A crash leaves the old or the new version of a small file, and possibly a temporary one (`.NAME.tmp`) that the
+next write replaces; a plugin's copy that was not finished has a temporary name and is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from statevec.ipc import log_layout
+
+FORMAT_VERSION = 1
+INSTANCE_FILE = "instance.json"
+EPOCH_FILE = "epoch"
+LEADER_FILE = "leader.json"
+HALT_FILE = "halt"
+JOURNAL_DIRECTORY = "journal"
+PLUGINS_DIRECTORY = "plugins"
+GATEWAYS_DIRECTORY = "gateways"
+FILE_SYSTEMS = ("ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs")
+"""File systems whose flock and fsync are known to keep their promises for processes of one host."""
+
+
+class InstanceError(Exception):
+    """The directory is not a usable instance; the text says which part and why."""
+
+
+class LeaderActiveError(InstanceError):
+    """Another process leads the instance."""
+
+
+class HaltedError(InstanceError):
+    """A disk error stopped the instance, and nobody has cleared the mark yet."""
+
+
+class Genesis(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is fixed when an instance is made."""
+
+    format_version: int
+    instance_id: str
+    unit: int
+    max_entry: int
+    max_input: int
+    created: str
+
+
+class LeaderRecord(msgspec.Struct, frozen=True):
+    """Who took the lock last."""
+
+    pid: int
+    host: str
+    since: str
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes, durable: bool = True) -> None:
+    """Give the file `path` a new content: a crash leaves the old or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)
+    if durable:
+        sync_directory(path.parent)
+
+
+def file_system_of(path: Path) -> str:
+    """Type of the file system that holds `path`, from the mount with the longest prefix."""
+    resolved = str(path.resolve())
+    best, kind = "", "unknown"
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, mount, found, *_ = line.split(" ")
+        mount = mount.encode().decode("unicode_escape")  # blanks stand there as \040
+        inside = resolved == mount or resolved.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, found
+    return kind
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance directory that was opened and checked; holds nothing open."""
+
+    directory: Path
+    genesis: Genesis
+
+    @property
+    def instance_id(self) -> int:
+        return int(self.genesis.instance_id, 16)
+
+    @property
+    def journal_directory(self) -> Path:
+        return self.directory / JOURNAL_DIRECTORY
+
+    @property
+    def gateways_directory(self) -> Path:
+        return self.directory / GATEWAYS_DIRECTORY
+
+    @property
+    def halt_path(self) -> Path:
+        return self.directory / HALT_FILE
+
+    def segment_name(self, what: str) -> str:
+        """Name of a segment in shared memory: `what` is `log`, `ring-NAME` or `counters-ROLE`."""
+        return segment_name(self.instance_id, what)
+
+    def plugin_directory(self, content_hash: str) -> Path:
+        return self.directory / PLUGINS_DIRECTORY / content_hash
+
+    def read_epoch(self) -> int:
+        """The last epoch that was begun, 0 before the first."""
+        path = self.directory / EPOCH_FILE
+        try:
+            text = path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            return 0
+        try:
+            epoch = int(text)
+        except ValueError as error:
+            raise InstanceError(f"{path} is damaged: expected a number, got {text[:40]!r}") from error
+        if epoch < 1:
+            raise InstanceError(f"{path} is damaged: an epoch is 1 or more, got {epoch}")
+        return epoch
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Persist `epoch`; it must be durable before the first entry of that epoch (protocol rule 14)."""
+        last = self.read_epoch()
+        if epoch <= last:
+            raise InstanceError(f"epochs only grow: epoch={epoch} last={last}")
+        replace_file(self.directory / EPOCH_FILE, b"%d\n" % epoch)
+
+    def halt_reason(self) -> str | None:
+        """The text of the halt mark, None when there is none."""
+        try:
+            return self.halt_path.read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def refuse_when_halted(self) -> None:
+        """Raise `HaltedError` if a disk error left its mark (protocol rule 11)."""
+        reason = self.halt_reason()
+        if reason is not None:
+            raise HaltedError(
+                f"{self.directory} was halted by a disk error: {reason}; "
+                f"find out why, then run: statevec resume --instance {self.directory}"
+            )
+
+    def clear_halt(self) -> None:
+        """Remove the halt mark; who calls this holds the lock and answers for the disk."""
+        self.halt_path.unlink(missing_ok=True)
+        sync_directory(self.directory)
+
+    def leader(self) -> LeaderRecord | None:
+        """Who took the lock last, None when that is not known."""
+        try:
+            return msgspec.json.decode((self.directory / LEADER_FILE).read_bytes(), type=LeaderRecord)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def store_plugin(self, source: Path, content_hash: str) -> Path:
+        """Copy a plugin's files into the store, durably, unless they are there; returns the copy's directory."""
+        target = self.plugin_directory(content_hash)
+        if target.is_dir():
+            return target
+        temporary = target.with_name(f".{content_hash}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(source, temporary, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        for directory, _, names in os.walk(temporary):
+            for name in names:
+                with open(Path(directory, name), "rb") as file:
+                    os.fsync(file.fileno())
+            sync_directory(Path(directory))
+        os.rename(temporary, target)
+        sync_directory(target.parent)
+        return target
+
+
+def segment_name(instance_id: int, what: str) -> str:
+    """Name in shared memory of one of an instance's segments."""
+    return f"/sv-{instance_id:016x}-{what}"
+
+
+class LeaderLock:
+    """The right to lead one instance: flock on the directory's own descriptor (protocol rule 13)."""
+
+    def __init__(self, instance_directory: Path) -> None:
+        """Take the lock or raise `LeaderActiveError`, which says who has it; never waits."""
+        kind = file_system_of(instance_directory)
+        if kind not in FILE_SYSTEMS:
+            raise InstanceError(
+                f"{instance_directory} lies on a file system that statevec does not trust with its lock: "
+                f"got {kind}, expected one of {', '.join(FILE_SYSTEMS)}"
+            )
+        self._directory = instance_directory
+        self._descriptor = os.open(instance_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise LeaderActiveError(_who_leads(instance_directory)) from None
+
+    def record(self) -> None:
+        """Say in `leader.json` who leads from now on."""
+        since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = LeaderRecord(os.getpid(), socket.gethostname(), since)
+        replace_file(self._directory / LEADER_FILE, msgspec.json.encode(record), durable=False)
+
+    def release(self) -> None:
+        """Give the lock up; harmless when it was given up before."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> LeaderLock:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.release()
+
+
+def _who_leads(directory: Path) -> str:
+    try:
+        leader = msgspec.json.decode((directory / LEADER_FILE).read_bytes(), type=LeaderRecord)
+    except (OSError, msgspec.MsgspecError):
+        return f"{directory} is led by another process (which has not said who it is)"
+    return f"{directory} is led by process {leader.pid} on {leader.host} since {leader.since}"
+
+
+def open_instance(directory: str | Path) -> Instance:
+    """Open an instance that exists and check what identifies it. Raises `InstanceError`."""
+    path = Path(directory)
+    file = path / INSTANCE_FILE
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InstanceError(f"{path} is not an instance: it has no {INSTANCE_FILE}") from None
+    except OSError as error:
+        raise InstanceError(f"cannot read {file}: {error}") from error
+    try:
+        fields = msgspec.json.decode(content)
+        version = fields["format_version"]
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise InstanceError(f"{file} is damaged: {error}") from error
+    if version != FORMAT_VERSION:
+        raise InstanceError(
+            f"{path} has another format than this statevec reads: format_version={version} expected={FORMAT_VERSION}"
+        )
+    try:
+        genesis = msgspec.convert(fields, Genesis)
+        number = int(genesis.instance_id, 16)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InstanceError(f"{file} is damaged: {error}") from error
+    limits = (genesis.unit, genesis.max_entry, genesis.max_input)
+    expected = (log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT)
+    if limits != expected or not 0 < number < 1 << 63:
+        raise InstanceError(
+            f"{file} does not fit this statevec: unit, max_entry, max_input={limits} expected={expected} "
+            f"instance_id={genesis.instance_id}"
+        )
+    return Instance(path.resolve(), genesis)
+
+
+def prepare_directory(directory: Path) -> None:
+    """Make the directory if it is not there; refuse one that holds something else than an instance."""
+    directory.mkdir(parents=True, exist_ok=True)
+    sync_directory(directory.parent)
+    if (directory / INSTANCE_FILE).exists():
+        return
+    foreign = sorted(each.name for each in directory.iterdir() if each.name not in _MADE_BEFORE_GENESIS)
+    if foreign:
+        raise InstanceError(f"{directory} is not an instance and not empty: it holds {', '.join(foreign[:5])}")
+
+
+_MADE_BEFORE_GENESIS = {
+    JOURNAL_DIRECTORY,
+    PLUGINS_DIRECTORY,
+    GATEWAYS_DIRECTORY,
+    f".{INSTANCE_FILE}.tmp",
+    LEADER_FILE,
+    f".{LEADER_FILE}.tmp",
+}
+
+
+def create_instance(directory: Path) -> Instance:
+    """Genesis: make the instance in a prepared directory; who calls this holds the lock."""
+    for name in (JOURNAL_DIRECTORY, PLUGINS_DIRECTORY, GATEWAYS_DIRECTORY):
+        (directory / name).mkdir(exist_ok=True)
+    genesis = Genesis(
+        format_version=FORMAT_VERSION,
+        instance_id=f"{secrets.randbelow((1 << 63) - 1) + 1:016x}",
+        unit=log_layout.UNIT,
+        max_entry=log_layout.MAX_ENTRY,
+        max_input=log_layout.MAX_INPUT,
+        created=datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+    )
+    sync_directory(directory)
+    replace_file(directory / INSTANCE_FILE, msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n")
+    return open_instance(directory)
