@@ -89,21 +89,22 @@ def determined_hash(entry: Region) -> int:
     """Hash of all that execution determines; the entry's `LENGTH` must be right."""
     body = hash_bytes(entry, INPUT, entry.load_i32(LENGTH) - INPUT, 0)
     sizes = entry.load_u32(INPUT_TRUE_LENGTH) | (entry.load_i32(FLAGS) & FLAG_GAP) << 32
-    # Two words in each lane, as hash_bytes does it; words of two 32-bit fields are loaded as one.
-    lane_0 = multiply_fold(entry.load_i64(LENGTH) ^ SECRET_0, entry.load_i64(SEQUENCE) ^ body)
-    lane_1 = multiply_fold(entry.load_i64(TIMESTAMP_NS) ^ SECRET_1, entry.load_i64(SOURCE_SEQUENCE) ^ body)
-    lane_2 = multiply_fold(entry.load_i64(SENT_NS) ^ SECRET_2, entry.load_i64(SOURCE) ^ body)
-    lane_3 = multiply_fold(entry.load_i64(OUTPUTS_LENGTH) ^ SECRET_3, entry.load_i64(OUTCOME) ^ body)
-    return multiply_fold(lane_0 ^ lane_1 ^ sizes ^ SECRET_4, lane_2 ^ lane_3 ^ body ^ SECRET_7)
+    # Two words in each lane, none waits for another or for the body; two 32-bit fields are loaded as one word.
+    lane_0 = multiply_fold(entry.load_i64(LENGTH) ^ SECRET_0, entry.load_i64(SEQUENCE) ^ SECRET_4)
+    lane_1 = multiply_fold(entry.load_i64(TIMESTAMP_NS) ^ SECRET_1, entry.load_i64(SOURCE_SEQUENCE) ^ SECRET_7)
+    lane_2 = multiply_fold(entry.load_i64(SENT_NS) ^ SECRET_2, entry.load_i64(SOURCE) ^ SECRET_1)
+    lane_3 = multiply_fold(entry.load_i64(OUTCOME) ^ SECRET_3, entry.load_i64(OUTPUTS_LENGTH) ^ SECRET_2)
+    lane_4 = multiply_fold(sizes ^ SECRET_4, SECRET_0)
+    return multiply_fold(lane_0 ^ lane_1 ^ lane_2 ^ lane_3 ^ lane_4, body ^ SECRET_7)
 
 
 @kernel
 def entry_hash(entry: Region, determined: int) -> int:
     """Hash of the whole entry, its digest included, from `determined_hash(entry)`."""
-    lane_0 = multiply_fold(entry.load_i64(POSITION) ^ SECRET_0, entry.load_i64(EPOCH) ^ determined)
-    lane_1 = multiply_fold(entry.load_i64(SOURCE_POSITION) ^ SECRET_1, entry.load_i64(SBE_HEADER_AT) ^ determined)
-    lane_2 = multiply_fold(entry.load_i32(FLAGS) ^ SECRET_2, entry.load_i64(DIGEST) ^ determined)
-    return multiply_fold(lane_0 ^ lane_1 ^ SECRET_3, lane_2 ^ determined ^ SECRET_4)
+    lane_0 = multiply_fold(entry.load_i64(POSITION) ^ SECRET_0, entry.load_i64(EPOCH) ^ SECRET_1)
+    lane_1 = multiply_fold(entry.load_i64(SOURCE_POSITION) ^ SECRET_2, entry.load_i64(SBE_HEADER_AT) ^ SECRET_3)
+    lane_2 = multiply_fold(entry.load_i32(FLAGS) ^ SECRET_4, SECRET_7)
+    return multiply_fold(lane_0 ^ lane_1 ^ lane_2, entry.load_i64(DIGEST) ^ determined ^ SECRET_1)
 
 
 @kernel
