@@ -1,0 +1,92 @@
+"""A gateway's durable cursor: how far its outputs were acknowledged, and the right to move it.
+
+    gateways/NAME/        the gateway's own directory; flock on it is the right to be that gateway (rule 13)
+    gateways/NAME/cursor  JSON: position, epoch, sequence, digest (hex), outputs
+
+Invariants
+    `position`, `epoch`, `sequence` and `digest` name one entry; of that entry the first `outputs` outputs were
+    acknowledged, of every entry before it all. All are 0 (position 0, sequence 0) before the first.
+    The file is replaced whole, so a reader sees an old or a new cursor.
+
+The gateway that holds the lock writes; recovery and people read. A crash leaves the old or the new cursor, never one
+ahead of what was acknowledged: outputs after it are handed out again, with the identity they had.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from statevec.engine.config import NAME
+from statevec.engine.instance import Instance, InstanceError, replace_file, sync_directory
+
+CURSOR_FILE = "cursor"
+
+
+class CursorError(Exception):
+    """The cursor is damaged, or another process is this gateway."""
+
+
+class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was acknowledged (see the module's docstring)."""
+
+    position: int = 0
+    epoch: int = 0
+    sequence: int = 0
+    digest: str = ""
+    outputs: int = 0
+
+
+def read_cursor(directory: Path) -> Cursor:
+    """The cursor in a gateway's directory; one at the beginning when there is none. Raises `CursorError`."""
+    file = directory / CURSOR_FILE
+    try:
+        cursor = msgspec.json.decode(file.read_bytes(), type=Cursor)
+    except FileNotFoundError:
+        return Cursor()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise CursorError(f"{file} is damaged: {error}") from error
+    numbers = (cursor.position, cursor.epoch, cursor.sequence, cursor.outputs)
+    if min(numbers) < 0 or cursor.position % 8:
+        raise CursorError(f"{file} is damaged: position, epoch, sequence, outputs={numbers}")
+    return cursor
+
+
+class CursorFile:
+    """One gateway's cursor, locked for this process until `close`."""
+
+    def __init__(self, instance: Instance, name: str) -> None:
+        """Take the lock of gateway `name`, or raise `CursorError`; never waits."""
+        if NAME.fullmatch(name) is None:
+            raise InstanceError(f"not a gateway's name: {name!r} (1 to 31 of a-z, 0-9, - and _)")
+        self.directory = instance.gateways_directory / name
+        if not self.directory.is_dir():
+            self.directory.mkdir(exist_ok=True)
+            sync_directory(instance.gateways_directory)
+        self._descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise CursorError(f"another process is gateway {name!r} of {instance.directory}") from None
+        try:
+            self.cursor = read_cursor(self.directory)
+        except CursorError:
+            self.close()
+            raise
+
+    def write(self, cursor: Cursor, durable: bool) -> None:
+        """Replace the cursor; `durable` waits until it survives power loss too."""
+        if (cursor.position, cursor.outputs) < (self.cursor.position, self.cursor.outputs):
+            raise CursorError(f"a cursor only moves forward: from={self.cursor} to={cursor}")
+        replace_file(self.directory / CURSOR_FILE, msgspec.json.encode(cursor), durable)
+        self.cursor = cursor
+
+    def close(self) -> None:
+        """Give the lock up; harmless when that was done."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
