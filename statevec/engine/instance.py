@@ -2,7 +2,7 @@
 
     instance.json       id, format version, UNIT, MAX_ENTRY, MAX_INPUT, created; written once (genesis)
     epoch               last epoch that was begun; fsynced before its first entry
-    leader.json         who holds the lock: process, host, since; for people, the lock is the truth
+    leader.json         who took the lock last, and with which rings, gateways and plugin it leads; the lock is the truth
     halt                exists after a disk error; text says why; only an operator removes it
     journal/            segment files
     plugins/<hash>/     every logic version that ever decided
@@ -33,7 +33,7 @@ from typing import Any
 
 import msgspec
 
-from statevec.ipc import log_layout
+from statevec.ipc import log_layout, segment_layout
 
 FORMAT_VERSION = 1
 INSTANCE_FILE = "instance.json"
@@ -71,11 +71,20 @@ class Genesis(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class LeaderRecord(msgspec.Struct, frozen=True):
-    """Who took the lock last."""
+    """Who took the lock last, and, once it leads, with what. Producers, gateways and commands find here what they need."""
 
     pid: int
     host: str
     since: str
+    epoch: int = 0
+    """0 while it does not lead yet."""
+    durability: str = ""
+    content_hash: str = ""
+    """Names the plugin in the store."""
+    rings: dict[str, int] = {}
+    """Ring name to source number."""
+    gateways: dict[str, list[int] | None] = {}
+    """Gateway name to the template ids of its outputs, None for all."""
 
 
 def sync_directory(path: Path) -> None:
@@ -141,7 +150,7 @@ class Instance:
 
     def segment_name(self, what: str) -> str:
         """Name of a segment in shared memory: `what` is `log`, `ring-NAME` or `counters-ROLE`."""
-        return segment_name(self.instance_id, what)
+        return f"/{segment_layout.NAME_PREFIX}{self.instance_id:016x}-{what}"
 
     def plugin_directory(self, content_hash: str) -> Path:
         return self.directory / PLUGINS_DIRECTORY / content_hash
@@ -214,11 +223,6 @@ class Instance:
         return target
 
 
-def segment_name(instance_id: int, what: str) -> str:
-    """Name in shared memory of one of an instance's segments."""
-    return f"/sv-{instance_id:016x}-{what}"
-
-
 class LeaderLock:
     """The right to lead one instance: flock on the directory's own descriptor (protocol rule 13)."""
 
@@ -237,11 +241,11 @@ class LeaderLock:
         except BlockingIOError:
             os.close(self._descriptor)
             raise LeaderActiveError(_who_leads(instance_directory)) from None
+        self._since = datetime.now(UTC).isoformat(timespec="milliseconds")
 
-    def record(self) -> None:
-        """Say in `leader.json` who leads from now on."""
-        since = datetime.now(UTC).isoformat(timespec="milliseconds")
-        record = LeaderRecord(os.getpid(), socket.gethostname(), since)
+    def record(self, **facts: Any) -> None:
+        """Say in `leader.json` who holds the lock, and the `facts` of `LeaderRecord` as they become known."""
+        record = LeaderRecord(os.getpid(), socket.gethostname(), self._since, **facts)
         replace_file(self._directory / LEADER_FILE, msgspec.json.encode(record), durable=False)
 
     def release(self) -> None:
