@@ -2,7 +2,7 @@
 
     instance.json       id, format version, UNIT, MAX_ENTRY, MAX_INPUT, created; written once (genesis)
     epoch               last epoch that was begun; fsynced before its first entry
-    leader.json         who took the lock last, and with which rings, gateways and plugin it leads; the lock is the truth
+    leader.json         who took the lock last and what it leads with; the lock itself is the truth
     halt                exists after a disk error; text says why; only an operator removes it
     journal/            segment files
     plugins/<hash>/     every logic version that ever decided
@@ -71,7 +71,7 @@ class Genesis(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class LeaderRecord(msgspec.Struct, frozen=True):
-    """Who took the lock last, and, once it leads, with what. Producers, gateways and commands find here what they need."""
+    """Who took the lock last and, once it leads, with what: producers, gateways and commands look here."""
 
     pid: int
     host: str
