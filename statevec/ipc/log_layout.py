@@ -46,8 +46,8 @@ MAX_ENTRY = 256 << 10
 """Default of the genesis limit MAX_ENTRY, bytes: header, input, outputs and delta of one entry."""
 MAX_INPUT = 16 << 10
 """Default of the genesis limit MAX_INPUT, bytes; of a longer message the entry keeps that much."""
-MAX_BATCH_BYTES = 512 << 10
+MAX_BATCH_BYTES = 1 << 20
 """The writer publishes at the latest after this many bytes; a reader's window is capacity - MAX_BATCH_BYTES."""
 
-assert MAX_ENTRY <= UNIT and MAX_BATCH_BYTES >= MAX_ENTRY
+assert MAX_ENTRY <= UNIT and MAX_BATCH_BYTES >= 2 * MAX_ENTRY
 assert all(offset % 8 == 0 for offset in (APPENDED, DURABLE, HEARTBEAT_NS, RUNNING_SOURCE, EPOCH, RELEASED_AT))
