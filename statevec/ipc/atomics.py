@@ -54,113 +54,125 @@ def _intrinsic(result: Any, arguments: tuple[Any, ...], generate: Callable[..., 
     return intrinsic(scope["typer"])
 
 
+Generate = Callable[..., Any]
+
+
+def _plain_load(width: int, signed: bool) -> Generate:
+    kind = ir.IntType(width)
+
+    def generate(context: Any, builder: Any, args: Any) -> Any:
+        value = builder.load(pointer(context, builder, args[0], args[1], I64(width // 8), kind), align=1)
+        if width == 64:
+            return value
+        return builder.sext(value, I64) if signed else builder.zext(value, I64)
+
+    return generate
+
+
+def _plain_store(width: int) -> Generate:
+    kind = ir.IntType(width)
+
+    def generate(context: Any, builder: Any, args: Any) -> None:
+        place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
+        builder.store(args[2] if width == 64 else builder.trunc(args[2], kind), place, align=1)
+
+    return generate
+
+
+def _atomic_load(width: int, ordering: str) -> Generate:
+    kind = ir.IntType(width)
+
+    def generate(context: Any, builder: Any, args: Any) -> Any:
+        place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
+        value = builder.load_atomic(place, ordering, width // 8)
+        return value if width == 64 else builder.sext(value, I64)
+
+    return generate
+
+
+def _atomic_store(width: int) -> Generate:
+    kind = ir.IntType(width)
+
+    def generate(context: Any, builder: Any, args: Any) -> None:
+        place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
+        value = args[2] if width == 64 else builder.trunc(args[2], kind)
+        builder.store_atomic(value, place, "release", width // 8)
+
+    return generate
+
+
+def _compare_and_set(context: Any, builder: Any, args: Any) -> Any:
+    place = pointer(context, builder, args[0], args[1], I64(8), I64)
+    return builder.extract_value(builder.cmpxchg(place, args[2], args[3], "seq_cst", "seq_cst"), 1)
+
+
+def _fetch_add(context: Any, builder: Any, args: Any) -> Any:
+    place = pointer(context, builder, args[0], args[1], I64(8), I64)
+    return builder.atomic_rmw("add", place, args[2], "seq_cst")
+
+
+def _copy_from(context: Any, builder: Any, args: Any) -> None:
+    target = pointer(context, builder, args[0], args[1], args[4], I8)
+    source = pointer(context, builder, args[2], args[3], args[4], I8)
+    function = builder.module.declare_intrinsic("llvm.memmove", [BYTE_POINTER, BYTE_POINTER, I64])
+    builder.call(function, [target, source, args[4], I1(0)])
+
+
+def _fill_zero(context: Any, builder: Any, args: Any) -> None:
+    target = pointer(context, builder, args[0], args[1], args[2], I8)
+    function = builder.module.declare_intrinsic("llvm.memset", [BYTE_POINTER, I64])
+    builder.call(function, [target, I8(0), args[2], I1(0)])
+
+
+def _equal(context: Any, builder: Any, args: Any) -> Any:
+    left = pointer(context, builder, args[0], args[1], args[4], I8)
+    right = pointer(context, builder, args[2], args[3], args[4], I8)
+    kind = ir.FunctionType(I32, [BYTE_POINTER, BYTE_POINTER, I64])
+    function = cgutils.get_or_insert_function(builder.module, kind, "memcmp")
+    return builder.icmp_signed("==", builder.call(function, [left, right, args[4]]), I32(0))
+
+
+def _load_float(kind: Any, size: int) -> Generate:
+    def generate(context: Any, builder: Any, args: Any) -> Any:
+        value = builder.load(pointer(context, builder, args[0], args[1], I64(size), kind), align=1)
+        return value if size == 8 else builder.fpext(value, DOUBLE)
+
+    return generate
+
+
+def _store_float(kind: Any, size: int) -> Generate:
+    def generate(context: Any, builder: Any, args: Any) -> None:
+        value = args[2] if size == 8 else builder.fptrunc(args[2], FLOAT)
+        builder.store(value, pointer(context, builder, args[0], args[1], I64(size), kind), align=1)
+
+    return generate
+
+
 def make_accessors(region: Any) -> dict[str, Any]:
     """The intrinsics behind `Region`'s methods, by method name, for the Numba type `region`."""
-    i64, void = types.int64, types.void
+    i64, f64, void = types.int64, types.float64, types.void
     made: dict[str, Any] = {}
-
-    def plain_access(name: str, width: int, signed: bool) -> None:
-        kind = ir.IntType(width)
-
-        def load(context: Any, builder: Any, args: Any) -> Any:
-            place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
-            value = builder.load(place, align=1)
-            if width == 64:
-                return value
-            return builder.sext(value, I64) if signed else builder.zext(value, I64)
-
-        made[f"load_{name}"] = _intrinsic(i64, (region, i64), load)
-        if not signed and width != 64:
-            return  # stores truncate: one per width
-
-        def store(context: Any, builder: Any, args: Any) -> None:
-            place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
-            builder.store(args[2] if width == 64 else builder.trunc(args[2], kind), place, align=1)
-
-        made[f"store_{name}"] = _intrinsic(void, (region, i64, i64), store)
-
     for width in (8, 16, 32, 64):
-        plain_access(f"i{width}", width, True)
-    for width in (8, 16, 32):
-        plain_access(f"u{width}", width, False)
-
-    def atomic_access(suffix: str, width: int) -> None:
-        kind = ir.IntType(width)
-
-        def load(ordering: str) -> Callable[..., Any]:
-            def generate(context: Any, builder: Any, args: Any) -> Any:
-                place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
-                value = builder.load_atomic(place, ordering, width // 8)
-                return value if width == 64 else builder.sext(value, I64)
-
-            return generate
-
-        def store(context: Any, builder: Any, args: Any) -> None:
-            place = pointer(context, builder, args[0], args[1], I64(width // 8), kind)
-            value = args[2] if width == 64 else builder.trunc(args[2], kind)
-            builder.store_atomic(value, place, "release", width // 8)
-
-        made[f"load_acquire{suffix}"] = _intrinsic(i64, (region, i64), load("acquire"))
-        made[f"load_relaxed{suffix}"] = _intrinsic(i64, (region, i64), load("monotonic"))
-        made[f"store_release{suffix}"] = _intrinsic(void, (region, i64, i64), store)
-
-    atomic_access("", 64)
-    atomic_access("_i32", 32)
-
-    def compare_and_set(context: Any, builder: Any, args: Any) -> Any:
-        place = pointer(context, builder, args[0], args[1], I64(8), I64)
-        result = builder.cmpxchg(place, args[2], args[3], "seq_cst", "seq_cst")
-        return builder.extract_value(result, 1)
-
-    def fetch_add(context: Any, builder: Any, args: Any) -> Any:
-        place = pointer(context, builder, args[0], args[1], I64(8), I64)
-        return builder.atomic_rmw("add", place, args[2], "seq_cst")
-
-    def copy_from(context: Any, builder: Any, args: Any) -> None:
-        target = pointer(context, builder, args[0], args[1], args[4], I8)
-        source = pointer(context, builder, args[2], args[3], args[4], I8)
-        function = builder.module.declare_intrinsic("llvm.memmove", [BYTE_POINTER, BYTE_POINTER, I64])
-        builder.call(function, [target, source, args[4], I1(0)])
-
-    def fill_zero(context: Any, builder: Any, args: Any) -> None:
-        target = pointer(context, builder, args[0], args[1], args[2], I8)
-        function = builder.module.declare_intrinsic("llvm.memset", [BYTE_POINTER, I64])
-        builder.call(function, [target, I8(0), args[2], I1(0)])
-
-    def equal(context: Any, builder: Any, args: Any) -> Any:
-        left = pointer(context, builder, args[0], args[1], args[4], I8)
-        right = pointer(context, builder, args[2], args[3], args[4], I8)
-        kind = ir.FunctionType(I32, [BYTE_POINTER, BYTE_POINTER, I64])
-        function = cgutils.get_or_insert_function(builder.module, kind, "memcmp")
-        return builder.icmp_signed("==", builder.call(function, [left, right, args[4]]), I32(0))
-
-    def load_float(kind: Any, width: int) -> Callable[..., Any]:
-        def generate(context: Any, builder: Any, args: Any) -> Any:
-            value = builder.load(pointer(context, builder, args[0], args[1], I64(width), kind), align=1)
-            return value if width == 8 else builder.fpext(value, DOUBLE)
-
-        return generate
-
-    def store_float(kind: Any, width: int) -> Callable[..., Any]:
-        def generate(context: Any, builder: Any, args: Any) -> None:
-            value = args[2] if width == 8 else builder.fptrunc(args[2], FLOAT)
-            builder.store(value, pointer(context, builder, args[0], args[1], I64(width), kind), align=1)
-
-        return generate
-
-    made["compare_and_set"] = _intrinsic(types.boolean, (region, i64, i64, i64), compare_and_set)
-    made["fetch_add"] = _intrinsic(i64, (region, i64, i64), fetch_add)
-    made["copy_from"] = _intrinsic(void, (region, i64, region, i64, i64), copy_from)
-    made["fill_zero"] = _intrinsic(void, (region, i64, i64), fill_zero)
-    made["equal"] = _intrinsic(types.boolean, (region, i64, region, i64, i64), equal)
-    made["load_f64"] = _intrinsic(types.float64, (region, i64), load_float(DOUBLE, 8))
-    made["load_f32"] = _intrinsic(types.float64, (region, i64), load_float(FLOAT, 4))
-    made["store_f64"] = _intrinsic(void, (region, i64, types.float64), store_float(DOUBLE, 8))
-    made["store_f32"] = _intrinsic(void, (region, i64, types.float64), store_float(FLOAT, 4))
+        made[f"load_i{width}"] = _intrinsic(i64, (region, i64), _plain_load(width, True))
+        made[f"store_i{width}"] = _intrinsic(void, (region, i64, i64), _plain_store(width))
+    for width in (8, 16, 32):  # stores truncate, so that one for each width is enough
+        made[f"load_u{width}"] = _intrinsic(i64, (region, i64), _plain_load(width, False))
+    for suffix, width in (("", 64), ("_i32", 32)):
+        made[f"load_acquire{suffix}"] = _intrinsic(i64, (region, i64), _atomic_load(width, "acquire"))
+        made[f"load_relaxed{suffix}"] = _intrinsic(i64, (region, i64), _atomic_load(width, "monotonic"))
+        made[f"store_release{suffix}"] = _intrinsic(void, (region, i64, i64), _atomic_store(width))
+    for name, kind, size in (("f64", DOUBLE, 8), ("f32", FLOAT, 4)):
+        made[f"load_{name}"] = _intrinsic(f64, (region, i64), _load_float(kind, size))
+        made[f"store_{name}"] = _intrinsic(void, (region, i64, f64), _store_float(kind, size))
+    made["compare_and_set"] = _intrinsic(types.boolean, (region, i64, i64, i64), _compare_and_set)
+    made["fetch_add"] = _intrinsic(i64, (region, i64, i64), _fetch_add)
+    made["copy_from"] = _intrinsic(void, (region, i64, region, i64, i64), _copy_from)
+    made["fill_zero"] = _intrinsic(void, (region, i64, i64), _fill_zero)
+    made["equal"] = _intrinsic(types.boolean, (region, i64, region, i64, i64), _equal)
     return made
 
 
-def _call_intrinsic(name: str, result: Any) -> Callable[..., Any]:
+def _call_intrinsic(name: str, result: Any) -> Generate:
     def generate(context: Any, builder: Any, args: Any) -> Any:
         function = builder.module.declare_intrinsic(name, (), ir.FunctionType(result, []))
         value = builder.call(function, [])
@@ -169,7 +181,7 @@ def _call_intrinsic(name: str, result: Any) -> Callable[..., Any]:
     return generate
 
 
-def _fence(ordering: str) -> Callable[..., Any]:
+def _fence(ordering: str) -> Generate:
     def generate(context: Any, builder: Any, args: Any) -> None:
         builder.fence(ordering)
 
