@@ -1,0 +1,309 @@
+"""Rings for Python: making one, offering to it, polling from it.
+
+`RingProducer` and `RingConsumer` call the kernels of `ring_kernels` through fixed C functions (`python_call`): one
+call for one message, no allocation but the result.
+
+Invariants
+    One producer: it holds the ring's lock. One consumer: the engine, which made the ring and needs no lock.
+    A producer has at most one claim at a time.
+
+Layout: `ring_layout`. A crash of either side: see `ring_kernels` and `ring_repair`.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from numba import types
+
+from statevec.ipc import segment_layout
+from statevec.ipc.memory import Region, realtime_ns, region_address, region_at
+from statevec.ipc.python_call import BUFFER, PythonCall, buffer_region, load_acquire, message_result
+from statevec.ipc.ring_kernels import (
+    BACK_PRESSURED,
+    CONSUMER_HEAD,
+    CONSUMER_SIZE,
+    EMPTY,
+    PRODUCER_LAST_SEQUENCE,
+    PRODUCER_SIZE,
+    RING_CODES,
+    abort,
+    check_positions,
+    claim,
+    commit,
+    offer,
+    open_consumer,
+    open_producer,
+    poll,
+)
+from statevec.ipc.ring_layout import (
+    APPENDED_SEQUENCE,
+    HEAD,
+    INGRESS_HEADER_SIZE,
+    MAX_BODY_SHIFT,
+    MAX_CAPACITY,
+    MIN_CAPACITY,
+    PRODUCER_SEQUENCE,
+    RELEASED_SEQUENCE,
+    SENT_NS,
+    TAIL,
+    segment_size,
+)
+from statevec.ipc.ring_repair import Repair, RingError, lock_producer, records_region, repair, unlock_producer
+from statevec.ipc.segment import Segment, segment_name
+
+RING_ADDRESS = 0
+RING_SIZE = 8
+SCRATCH_ADDRESS = 16
+SCRATCH_SIZE = 24
+SIDE = 64
+"""A Python end's private block: where the ring and, of a consumer, its copy of the record lie; at SIDE the kernels'
+own private memory."""
+
+
+def create_ring(name: str, capacity: int, instance_id: int, *, group: str | int | None = None) -> Segment:
+    """Make the segment of an empty ring; `name` as in the configuration, `capacity` in bytes, a power of two."""
+    if not MIN_CAPACITY <= capacity <= MAX_CAPACITY or capacity & (capacity - 1):
+        limits = f"min={MIN_CAPACITY} max={MAX_CAPACITY}"
+        raise RingError(f"capacity is not a power of two within limits: capacity={capacity} {limits} ring={name!r}")
+    segment = Segment.create(
+        segment_name(instance_id, f"ring-{name}"),
+        segment_layout.RING,
+        segment_size(capacity),
+        capacity,
+        instance_id,
+        group=group,
+    )
+    segment.publish()
+    return segment
+
+
+def attach_ring(name: str, instance_id: int, *, writable: bool = True, owner: int | None = None) -> Segment:
+    """Attach to the ring called `name` in the configuration; `RingError` when its size does not fit its capacity."""
+    full_name = segment_name(instance_id, f"ring-{name}")
+    segment = Segment.attach(full_name, segment_layout.RING, instance_id, writable=writable, owner=owner)
+    if segment.size != segment_size(segment.capacity) or segment.capacity & (segment.capacity - 1):
+        sizes = f"size={segment.size} capacity={segment.capacity}"
+        segment.close()
+        raise RingError(f"ring's size does not fit its capacity: {sizes} ring={full_name!r}")
+    return segment
+
+
+@PythonCall((types.int64, BUFFER, types.int64))
+def _offer(block, message, sent_ns):  # type: ignore[no-untyped-def]
+    end = region_at(block, SIDE + PRODUCER_SIZE)
+    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
+    if sent_ns == 0:
+        sent_ns = realtime_ns()
+    return offer(ring, end.slice(SIDE, PRODUCER_SIZE), buffer_region(message), sent_ns)
+
+
+@PythonCall((types.int64, types.int64))
+def _claim(block, length):  # type: ignore[no-untyped-def]
+    end = region_at(block, SIDE + PRODUCER_SIZE)
+    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
+    return claim(ring, end.slice(SIDE, PRODUCER_SIZE), length)
+
+
+@PythonCall((types.int64, types.int64, types.int64))
+def _commit(block, body, sent_ns):  # type: ignore[no-untyped-def]
+    end = region_at(block, SIDE + PRODUCER_SIZE)
+    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
+    if sent_ns == 0:
+        sent_ns = realtime_ns()
+    return commit(ring, end.slice(SIDE, PRODUCER_SIZE), body, sent_ns)
+
+
+@PythonCall((types.int64, types.int64))
+def _abort(block, body):  # type: ignore[no-untyped-def]
+    end = region_at(block, SIDE + PRODUCER_SIZE)
+    return abort(region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE)), body)
+
+
+@PythonCall((types.int64,))
+def _poll(block):  # type: ignore[no-untyped-def]
+    end = region_at(block, SIDE + CONSUMER_SIZE)
+    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
+    scratch = region_at(end.load_i64(SCRATCH_ADDRESS), end.load_i64(SCRATCH_SIZE))
+    length = poll(ring, end.slice(SIDE, CONSUMER_SIZE), scratch)
+    if length < EMPTY:
+        raise RingError("a record's header in the ring is nonsense")
+    return message_result(region_address(scratch) + INGRESS_HEADER_SIZE, length - INGRESS_HEADER_SIZE)
+
+
+class Claim:
+    """Space in a ring for one message: write it to `buffer`, then `commit()` or `abort()`."""
+
+    __slots__ = ("_body", "_producer", "buffer")
+
+    def __init__(self, producer: RingProducer, body: int, length: int) -> None:
+        self._producer = producer
+        self._body = body
+        start = body + INGRESS_HEADER_SIZE
+        self.buffer = producer.ring.view[start : start + length]
+
+    def commit(self, sent_ns: int = 0) -> int:
+        """Make the message visible; its producer sequence. `sent_ns` is now when 0."""
+        return self._finish(_commit.entry(self._producer.block.address, self._body, sent_ns))
+
+    def abort(self) -> None:
+        """Give the space up; the consumer passes over it."""
+        self._finish(_abort.entry(self._producer.block.address, self._body))
+
+    def _finish(self, result: int) -> int:
+        if result < 0:
+            raise RingError(f"claim was committed or aborted already: ring={self._producer.segment.name!r}")
+        self.buffer.release()
+        return result
+
+
+class _End:
+    """What both ends of a ring have in common: the segment, the private block, figures and checks."""
+
+    def __init__(self, segment: Segment, block: Region) -> None:
+        self.segment = segment
+        self.ring = records_region(segment)
+        self.block = block
+        self.private = block.slice(SIDE, block.size - SIDE)
+        block.store_i64(RING_ADDRESS, self.ring.address)
+        block.store_i64(RING_SIZE, self.ring.size)
+
+    def statistics(self) -> dict[str, Any]:
+        """Positions and sequences of the ring now."""
+        capacity = self.segment.capacity
+        # SYNC POINT: pairs with `release_head`, `_advance_tail` and the engine's stores of the two sequences.
+        head = load_acquire(self.ring, capacity + HEAD)
+        tail = load_acquire(self.ring, capacity + TAIL)
+        return {
+            **self.segment.statistics(),
+            "head": head,
+            "tail": tail,
+            "used_bytes": max(tail - head, 0),
+            "appended_sequence": load_acquire(self.segment.region, APPENDED_SEQUENCE),
+            "released_sequence": load_acquire(self.segment.region, RELEASED_SEQUENCE),
+        }
+
+    def verify(self) -> None:
+        """The slow check (rule 5): `SegmentError` or `RingError` when file, first page, head or tail are not right."""
+        self.segment.verify()
+        code = check_positions(self.ring, self.segment.capacity)
+        if code < 0:
+            raise RingError(f"ring is corrupt: ring={self.segment.name!r} code={RING_CODES[code]} {self.statistics()}")
+
+    def close(self) -> None:
+        """Give the segment up; a producer's lock goes with it."""
+        self.segment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RingProducer(_End):
+    """The one producer of a ring. Takes the ring's lock and repairs it (rule 3); `repaired` says what was found.
+
+    `last_sequence` is the producer sequence of the last message; it begins with the highest that the log or the ring
+    has. Messages get the numbers after it.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        lock_producer(segment)
+        try:
+            self.repaired: Repair = repair(segment)
+        except BaseException:
+            unlock_producer(segment)
+            raise
+        super().__init__(segment, Region.allocate(SIDE + PRODUCER_SIZE))
+        open_producer(self.ring, self.private, segment.capacity, self.repaired.last_sequence)
+        self.max_length = (segment.capacity >> MAX_BODY_SHIFT) - INGRESS_HEADER_SIZE
+        self._address = self.block.address
+        self._offer = _offer.entry
+        self._claim = _claim.entry
+
+    @classmethod
+    def attach(cls, name: str, instance_id: int, *, owner: int | None = None) -> Self:
+        """The producer of the ring called `name` in the configuration."""
+        segment = attach_ring(name, instance_id, owner=owner)
+        try:
+            return cls(segment)
+        except BaseException:
+            segment.close()
+            raise
+
+    def offer(self, message: Any, sent_ns: int = 0) -> int:
+        """Append a copy of `message` (bytes or anything like it): its producer sequence, or BACK_PRESSURED.
+
+        `sent_ns` is now when 0. A message longer than `max_length` is a `RingError`.
+        """
+        result: int = self._offer(self._address, message, sent_ns)
+        return result if result >= BACK_PRESSURED else self._too_long(len(message))
+
+    def try_claim(self, length: int) -> Claim | None:
+        """Space for a message of `length` bytes, to be encoded in place; None when there is none (BACK_PRESSURED)."""
+        body = self._claim(self._address, length + INGRESS_HEADER_SIZE)
+        if body >= 0:
+            return Claim(self, body, length)
+        return None if body == BACK_PRESSURED else self._too_long(length)
+
+    def _too_long(self, length: int) -> Any:
+        limits = f"length={length} max={self.max_length} ring={self.segment.name!r}"
+        raise RingError(f"message too long: {limits}")
+
+    @property
+    def last_sequence(self) -> int:
+        return self.private.load_i64(PRODUCER_LAST_SEQUENCE)
+
+    @last_sequence.setter
+    def last_sequence(self, sequence: int) -> None:
+        """Who keeps messages until they are released sets this back to offer them again under their numbers."""
+        self.private.store_i64(PRODUCER_LAST_SEQUENCE, sequence)
+
+    @property
+    def appended_sequence(self) -> int:
+        """Messages up to this one are in the log."""
+        return load_acquire(self.segment.region, APPENDED_SEQUENCE)
+
+    @property
+    def released_sequence(self) -> int:
+        """Messages up to this one may be forgotten."""
+        return load_acquire(self.segment.region, RELEASED_SEQUENCE)
+
+
+class RingConsumer(_End):
+    """The one consumer of a ring, for tests and tools: the engine uses the kernels. Goes on at the ring's head."""
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__(segment, Region.allocate(SIDE + CONSUMER_SIZE))
+        self._scratch = Region.allocate(segment.capacity >> MAX_BODY_SHIFT)
+        self.block.store_i64(SCRATCH_ADDRESS, self._scratch.address)
+        self.block.store_i64(SCRATCH_SIZE, self._scratch.size)
+        # SYNC POINT: pairs with `release_head` by the consumer before this one.
+        head = load_acquire(self.ring, segment.capacity + HEAD)
+        open_consumer(self.ring, self.private, segment.capacity, head)
+        self._address = self.block.address
+        self._poll = _poll.entry
+
+    def poll(self) -> bytes | None:
+        """The next message, or None. `RingError` when the producer wrote nonsense."""
+        message: bytes | None = self._poll(self._address)
+        return message
+
+    @property
+    def sequence(self) -> int:
+        """Producer sequence of the message that `poll` returned last."""
+        return self._scratch.load_i64(PRODUCER_SEQUENCE)
+
+    @property
+    def sent_ns(self) -> int:
+        """When that message was sent."""
+        return self._scratch.load_i64(SENT_NS)
+
+    @property
+    def position(self) -> int:
+        """Where that message's record ends in the ring."""
+        return self.private.load_i64(CONSUMER_HEAD)
