@@ -34,6 +34,7 @@ from typing import Any
 import msgspec
 
 from statevec.ipc import log_layout, segment_layout
+from statevec.journal.segments import sync_directory
 
 FORMAT_VERSION = 1
 INSTANCE_FILE = "instance.json"
@@ -85,15 +86,6 @@ class LeaderRecord(msgspec.Struct, frozen=True):
     """Ring name to source number."""
     gateways: dict[str, list[int] | None] = {}
     """Gateway name to the template ids of its outputs, None for all."""
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def replace_file(path: Path, content: bytes, durable: bool = True) -> None:

@@ -62,8 +62,13 @@ SIDE = 64
 own private memory."""
 
 
-def create_ring(name: str, capacity: int, instance_id: int, *, group: str | int | None = None) -> Segment:
-    """Make the segment of an empty ring; `name` as in the configuration, `capacity` in bytes, a power of two."""
+def create_ring(
+    name: str, capacity: int, instance_id: int, *, last_sequence: int = 0, group: str | int | None = None
+) -> Segment:
+    """Make the segment of an empty ring; `name` as in the configuration, `capacity` in bytes, a power of two.
+
+    `last_sequence` is the source's last sequence in the log: a producer that attaches goes on after it.
+    """
     if not MIN_CAPACITY <= capacity <= MAX_CAPACITY or capacity & (capacity - 1):
         limits = f"min={MIN_CAPACITY} max={MAX_CAPACITY}"
         raise RingError(f"capacity is not a power of two within limits: capacity={capacity} {limits} ring={name!r}")
@@ -75,6 +80,8 @@ def create_ring(name: str, capacity: int, instance_id: int, *, group: str | int 
         instance_id,
         group=group,
     )
+    segment.region.store_i64(APPENDED_SEQUENCE, last_sequence)
+    segment.region.store_i64(RELEASED_SEQUENCE, last_sequence)
     segment.publish()
     return segment
 

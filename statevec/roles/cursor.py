@@ -21,7 +21,8 @@ from pathlib import Path
 import msgspec
 
 from statevec.engine.config import NAME
-from statevec.engine.instance import Instance, InstanceError, replace_file, sync_directory
+from statevec.engine.instance import Instance, InstanceError, replace_file
+from statevec.journal.segments import sync_directory
 
 CURSOR_FILE = "cursor"
 
