@@ -6,8 +6,8 @@
 
 Invariants
     One producer per ring: it holds the ring's lock while it is open.
-    Producer sequences are dense within one ring's history: a producer that starts again goes on after the highest number
-    that the log or the ring has (protocol rule 3).
+    Producer sequences are dense in the history of a ring: a producer that starts again goes on after the highest
+    number that the log or the ring has (protocol rule 3).
     A message may be forgotten when `released_sequence` has reached its number, not before.
 
 The producer writes the ring's records and tail; the engine the head and the two sequences. A producer that dies leaves
@@ -40,7 +40,7 @@ class ProducerTimeoutError(Exception):
 class Producer:
     """The one producer of ring `ring` of the instance in directory `instance`.
 
-    Raises `InstanceError`, `SegmentError` (no such ring: no engine made it yet) or `RingError` (another producer has it).
+    Raises `InstanceError`, `SegmentError` (no such ring: no engine made it yet) or `RingError` (it has a producer).
     """
 
     def __init__(self, instance: str | Path, ring: str) -> None:
@@ -60,7 +60,7 @@ class Producer:
         return self._offer(message, sent_ns)
 
     def try_claim(self, length: int) -> Claim | None:
-        """Space for a message of `length` bytes to be encoded in place, then `commit()` or `abort()`; None when full."""
+        """Space for a message of `length` bytes to encode in place, then `commit()` or `abort()`; None when full."""
         return self._ring.try_claim(length)
 
     def send(self, message: Any, timeout: float | None = None, sent_ns: int = 0) -> int:
