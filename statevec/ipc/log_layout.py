@@ -15,6 +15,7 @@
              +512     epoch of the leader        new leader; the leader's loop checks it every batch
              +520     1 after a disk error       journaler: nothing is released any more
              +640     where released is read: offset in this page (8 or 144), set when the segment is made
+             +648     first position that this segment ever held, set when it is made
     8192   capacity B   entries; byte at position p lies at 8192 + (p mod capacity)
 
 Positions are bytes since genesis and never wrap. `capacity` is a power of two and a multiple of UNIT; no entry
@@ -38,6 +39,7 @@ RUNNING_ATTEMPTS = CONTROL + 400
 EPOCH = CONTROL + 512
 HALTED = CONTROL + 520
 RELEASED_AT = CONTROL + 640
+FIRST_POSITION = CONTROL + 648
 DATA = 2 * PAGE
 
 UNIT = 1 << 20
@@ -50,4 +52,6 @@ MAX_BATCH_BYTES = 1 << 20
 """The writer publishes at the latest after this many bytes; a reader's window is capacity - MAX_BATCH_BYTES."""
 
 assert MAX_ENTRY <= UNIT and MAX_BATCH_BYTES >= 2 * MAX_ENTRY
-assert all(offset % 8 == 0 for offset in (APPENDED, DURABLE, HEARTBEAT_NS, RUNNING_SOURCE, EPOCH, RELEASED_AT))
+assert all(
+    offset % 8 == 0 for offset in (APPENDED, DURABLE, HEARTBEAT_NS, RUNNING_SOURCE, EPOCH, RELEASED_AT, FIRST_POSITION)
+)

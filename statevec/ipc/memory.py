@@ -79,7 +79,9 @@ class Region:
     def view(self) -> memoryview:
         """A writable memoryview of the bytes. Writing through it to a read-only mapping ends the process."""
         if self._view is None:
-            self._view = memoryview((ctypes.c_ubyte * self.size).from_address(self.address)).cast("B")
+            array = (ctypes.c_ubyte * self.size).from_address(self.address)
+            array.owner = self.owner  # type: ignore[attr-defined]  # a slice of the view may outlive the region
+            self._view = memoryview(array).cast("B")
         return self._view
 
     def slice(self, offset: int, size: int) -> Region:
