@@ -27,15 +27,24 @@ Outputs come before the delta, other than the first design had it: a handler enc
 before the delta is known, so this order copies nothing.
 
     output    int32 length of the record, multiple of 8 | int32 index | int64 expires_ns (0 never) | SBE message
-    delta     int32 length of the record, multiple of 8 | int32 table | int32 row | int32 operation |
-              int64 version after | int64 sequence that changed the record before (0 none) | image of the fields
-              (after-image; of a deleted record the last image)
+    delta     see `state/delta_layout.py`
 
 All fields are little-endian. The leader writes entries, everybody reads them. An entry that a crash cut short lies
 at or above the appended position; on disk, recovery finds it by length and hash.
 """
 
 from __future__ import annotations
+
+from statevec.state.delta_layout import DELETED as DELETED
+from statevec.state.delta_layout import DELTA_IMAGE as DELTA_IMAGE
+from statevec.state.delta_layout import DELTA_OPERATION as DELTA_OPERATION
+from statevec.state.delta_layout import DELTA_PREVIOUS_SEQUENCE as DELTA_PREVIOUS_SEQUENCE
+from statevec.state.delta_layout import DELTA_RECORD_LENGTH as DELTA_RECORD_LENGTH
+from statevec.state.delta_layout import DELTA_ROW as DELTA_ROW
+from statevec.state.delta_layout import DELTA_TABLE as DELTA_TABLE
+from statevec.state.delta_layout import DELTA_VERSION as DELTA_VERSION
+from statevec.state.delta_layout import INSERTED as INSERTED
+from statevec.state.delta_layout import UPDATED as UPDATED
 
 ENTRY_HEADER_SIZE = 128
 SCHEMA_ID = 7_301
@@ -98,17 +107,6 @@ OUTPUT_LENGTH = 0
 OUTPUT_INDEX = 4
 OUTPUT_EXPIRES_NS = 8
 OUTPUT_MESSAGE = 16
-
-DELTA_RECORD_LENGTH = 0
-DELTA_TABLE = 4
-DELTA_ROW = 8
-DELTA_OPERATION = 12
-DELTA_VERSION = 16
-DELTA_PREVIOUS_SEQUENCE = 24
-DELTA_IMAGE = 32
-INSERTED = 1
-UPDATED = 2
-DELETED = 3
 
 assert INPUT == ENTRY_HEADER_SIZE == SBE_HEADER_AT + 8 + ENTRY_BLOCK_LENGTH
 assert DIGEST + 8 == ENTRY_HEADER_SIZE

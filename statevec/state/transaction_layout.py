@@ -5,7 +5,7 @@ It holds process-local addresses and is never in a segment, a snapshot or the lo
 
     0    arena address        8    arena size
     16   undo address         24   undo size           32   undo bytes used
-    40   touched address      48   touched capacity    56   touched rows       (each an int64 row offset + table)
+    40   touched address      48   touched capacity    56   touched rows       (capacity counts entries)
     64   output address       72   output size         80   output bytes used  88   outputs so far
     96   now_ns               104  sequence            112  epoch
     120  reject code of the plugin, 0 none; the first one counts
@@ -15,8 +15,15 @@ It holds process-local addresses and is never in a segment, a snapshot or the lo
     152  entry kind           160  timer id (kind TIMER)
     168  1 when the space for outputs or delta ran out
     176  table number of the engine's `ids`            184  of `timers`
-    192..255 free for the state package: iteration guards and the like
-    256..    one 64-byte line for each table, for the state package (modification counters)
+    192  rows inserted so far 200  rows deleted so far  (state package)        208..255 free for it
+    256..    one 64-byte line for each table, for the state package (`iteration.py`)
+
+The touched list has an entry of 32 bytes (TOUCHED_ENTRY_SIZE) for each row that the transaction changed, in the order
+of first touch:
+
+    0    row                  8    table               16   offset of its image (row header first) in the undo memory
+    24   1 if the row was deleted meanwhile; its status says whether it is in use now
+
 
 The engine fills 0..31, 40..55, 64..79, 96..119 and 144..191 before each transaction and calls `begin`, which clears
 the rest.
@@ -49,13 +56,19 @@ TIMER_ID = 160
 SPACE_EXHAUSTED = 168
 IDS_TABLE = 176
 TIMERS_TABLE = 184
-STATE_PRIVATE = 192
+INSERTIONS = 192
+DELETIONS = 200
 TABLE_LINES = 256
 TABLE_LINE_SIZE = 64
 MAX_TABLES = 64
+TOUCHED_ROW = 0
+TOUCHED_TABLE = 8
+TOUCHED_IMAGE = 16
+TOUCHED_DELETED = 24
+TOUCHED_ENTRY_SIZE = 32
 TRANSACTION_SIZE = TABLE_LINES + MAX_TABLES * TABLE_LINE_SIZE
 
 DISPATCH_OK = 0x5DA7AB1E
 """What `dispatch` answers when the block's outcome is to be believed; anything else is a fault of the plugin."""
 
-assert TABLE_LINES % 64 == 0 and STATE_PRIVATE < TABLE_LINES
+assert TABLE_LINES % 64 == 0 and DELETIONS < TABLE_LINES
