@@ -1,6 +1,7 @@
 """Layout of the inputs that the engine writes itself: SBE messages of the project's own schema (`statevec.xml`).
 
-Each is the input of an entry of its own kind: SBE header (8 B), then the block. Offsets count from the header's first byte.
+Each is the input of an entry of its own kind: SBE header (8 B), then the block. Offsets count from the header's first
+byte.
 
     LEADERSHIP (template 2)       RING_ATTACH (3)            RING_QUARANTINE (4)      TIMER (5)
     8    int64 epoch              8   int64 ring instance    8   int64 ring instance  8   int64 timer id
@@ -93,4 +94,4 @@ def ring_attach(ring_instance: int, source: int, name: str) -> bytes:
     return sbe_header(RING_ATTACH_TEMPLATE, len(block)).to_bytes(8, "little") + block
 
 
-assert LEADERSHIP_FORMAT.size == 192 and RING_NAME + 32 == BLOCK + RING_ATTACH_FORMAT.size
+assert LEADERSHIP_FORMAT.size == 192 and BLOCK + RING_ATTACH_FORMAT.size == RING_NAME + 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from entries import EntryMaker, region_of
+from entry_maker import EntryMaker, region_of
 from hypothesis import given
 from hypothesis import strategies as st
 

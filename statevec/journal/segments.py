@@ -1,0 +1,142 @@
+"""Segment files: the log's bytes on disk, the same bytes at the same positions.
+
+    journal/0000000000000000.seg    positions 0 … size - 1
+    journal/0000000004000000.seg    the next ones; named by the position of their first byte, 16 hex digits
+
+Invariants
+    A segment's first position and its size are multiples of UNIT. Segments meet without gap or overlap; their sizes may
+    differ, since the configuration may change. What was not written yet reads as zeros.
+    A name ending in `.seg` is a whole segment: it got that name after all its bytes were allocated and synced
+    (rule 10).
+
+Who writes and who reads
+    The engine process creates segments (`create_segment`), its journaler writes them, recovery zeroes a torn tail.
+    Anybody reads, without a lock.
+
+A crash leaves at most a temporary file (`.NAME.tmp`), which the next creation replaces, and segments prepared ahead,
+which hold zeros.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from statevec.ipc.log_layout import UNIT
+from statevec.journal.errors import SegmentGapError, SegmentNameError, SegmentSizeError
+
+SUFFIX = ".seg"
+SEGMENT_SIZE = 64 << 20
+"""Default size of a segment, bytes."""
+
+_NAME = re.compile(r"[0-9a-f]{16}\.seg")
+_ZEROS = bytes(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment: positions `first` … `end` - 1 of the log lie in `path`."""
+
+    path: Path
+    first: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.first + self.size
+
+
+def segment_path(directory: Path, first: int) -> Path:
+    """Where the segment that begins at position `first` lies."""
+    return directory / f"{first:016x}{SUFFIX}"
+
+
+def list_segments(directory: Path, unit: int = UNIT) -> list[SegmentFile]:
+    """All segments in the order of their positions, checked to meet.
+
+    Raises `SegmentNameError`, `SegmentSizeError` or `SegmentGapError`. An empty or missing directory has none.
+    """
+    if not directory.is_dir():
+        return []
+    found = []
+    for path in directory.iterdir():
+        if path.suffix != SUFFIX or path.name.startswith("."):
+            continue
+        if not _NAME.fullmatch(path.name) or int(path.stem, 16) % unit != 0:
+            raise SegmentNameError(path)
+        size = path.stat().st_size
+        if size == 0 or size % unit != 0:
+            raise SegmentSizeError(path, size, unit)
+        found.append(SegmentFile(path, int(path.stem, 16), size))
+    found.sort(key=lambda segment: segment.first)
+    for before, after in itertools.pairwise(found):
+        if before.end != after.first:
+            raise SegmentGapError(before.end, after.first, after.path)
+    return found
+
+
+def create_segment(directory: Path, first: int, size: int, zeros: bool = True, unit: int = UNIT) -> SegmentFile:
+    """Make the segment at `first` and return it once its name is durable; one that exists is an error.
+
+    `zeros` writes every byte, which makes a later fdatasync about half as long; without, the space is only allocated.
+    """
+    if first % unit != 0 or size <= 0 or size % unit != 0:
+        raise ValueError(f"segments are whole units: first={first} size={size} unit={unit}")
+    path = segment_path(directory, first)
+    temporary = path.with_name(f".{path.name}.tmp")
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, size)  # a full disk is noticed here, not in the journaler
+        if zeros:
+            for offset in range(0, size, len(_ZEROS)):
+                _write_all(file, _ZEROS[: size - offset], offset)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    if path.exists():
+        raise FileExistsError(f"segment exists already: {path}")
+    os.rename(temporary, path)
+    sync_directory(directory)
+    return SegmentFile(path, first, size)
+
+
+def zero_range(segment: SegmentFile, start: int, end: int) -> None:
+    """Overwrite positions `start` … `end` - 1 of a segment with zeros and sync them."""
+    if not segment.first <= start <= end <= segment.end:
+        raise ValueError(f"range is outside its segment: start={start} end={end} segment={segment}")
+    file = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        for position in range(start, end, len(_ZEROS)):
+            _write_all(file, _ZEROS[: end - position], position - segment.first)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def sync_segment(segment: SegmentFile) -> None:
+    """Make what others wrote into a segment durable."""
+    file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(file: int, content: bytes, offset: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view = view[written:]
+        offset += written
