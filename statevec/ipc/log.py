@@ -172,7 +172,10 @@ class LogReader:
 
         `LappedError` when the writer is so far ahead that the entry is gone, `LogError` when it cannot be one.
         """
-        length = self._next(self._address)
+        return self.taken(self._next(self._address))
+
+    def taken(self, length: int) -> memoryview | None:
+        """What a kernel's answer `length` means for the caller of `poll`; see there."""
         if length >= 0:
             return self._view[:length]
         if length == EMPTY:
