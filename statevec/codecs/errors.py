@@ -21,10 +21,6 @@ class SchemaError(SbeError):
         super().__init__(f"{file}:{line}: {rule}" if file else rule)
 
 
-class SchemaWarning(UserWarning):
-    """A schema that can be used, but that other implementations may refuse or read in another way."""
-
-
 class MessageError(SbeError):
     """Something about one message. `path` is the field's, dotted; `offset` counts from the message's first byte."""
 

@@ -19,7 +19,9 @@ Nobody writes these objects after construction; any thread may read them.
 from __future__ import annotations
 
 import hashlib
+import keyword
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
@@ -102,8 +104,8 @@ class EnumLayout:
 def _enum_class(name: str, values: tuple[tuple[str, int], ...]) -> type[IntEnum]:
     # "mro" and "_x_" are names that Python's enum refuses
     members = [(f"{each}_" if each == "mro" or each.startswith("_") else each, value) for each, value in values]
-    made = IntEnum(name, members, module=__name__)
-    return made  # type: ignore[return-value]
+    make: Callable[..., type[IntEnum]] = IntEnum  # type: ignore[assignment]  # it is a factory of classes as well
+    return make(name, members, module=__name__)
 
 
 class _Choice:
@@ -201,6 +203,11 @@ class FieldLayout:
         if self.primitive.kind != "chars" and self.length != 1:
             return "array"
         return self.primitive.kind
+
+    @property
+    def attribute(self) -> str:
+        """Its name as an attribute of a view: keywords of Python get an underscore behind them."""
+        return f"{self.name}_" if keyword.iskeyword(self.name) else self.name
 
     @property
     def size(self) -> int:

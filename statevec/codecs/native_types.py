@@ -45,7 +45,7 @@ class StructType(types.Type):
     def __init__(self, name: str, key: str, fields: Iterable[FieldLayout], writable: bool) -> None:
         self.struct_name = name
         self.layout_key = key
-        self.fields = {each.name: each for each in fields}
+        self.fields = {each.attribute: each for each in fields}
         self.writable = writable
         super().__init__(f"{type(self).__name__}({name}, {key}, {'write' if writable else 'read'})")
 

@@ -1,0 +1,247 @@
+"""Views of SBE messages in Python: attributes over the bytes where they lie, nothing copied.
+
+    view = schema.decode(buffer)            # or: schema.view("Car")(buffer, offset), then view.wrap(other, offset)
+    view.serialNumber, view.engine.capacity
+    view.modelYear = 2013                   # where the buffer can be written; ranges are checked
+    view.to_dict()                          # names for enums, lists for sets and arrays, None for null
+
+Invariants
+    A view holds buffer and offset only; `wrap` reuses one object for any number of messages.
+    Reading never writes; writing checks the value first. `schema.decode` has checked that the block lies in the buffer;
+    `struct` refuses to read outside of it in any case.
+
+Values: integers and floats; enums as `IntEnum` members (a value that is not listed: an int); sets as `Choices`; text
+as str up to the first NUL; arrays as tuples; composites as views; null as None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from mmap import mmap
+from typing import Any, ClassVar, NoReturn
+
+from statevec.codecs.accessors import BlockView, make_getter, make_setter
+from statevec.codecs.block_decoder import make_block_decoder
+from statevec.codecs.errors import (
+    EncodeError,
+    MissingFieldError,
+    ReadOnlyError,
+    TextError,
+    TextTooLongError,
+    UnknownFieldError,
+    UnsupportedError,
+    ValueRangeError,
+    ValueTypeError,
+)
+from statevec.codecs.field_codec import Dialect, FieldCodec
+from statevec.codecs.header import HeaderCodec
+from statevec.codecs.layout import CompositeLayout, FieldLayout, MessageLayout
+
+
+def as_bytes(buffer: Any) -> tuple[Any, int]:
+    """The buffer in a form whose offsets count bytes, and its length in bytes."""
+    if not isinstance(buffer, bytes | bytearray | mmap):
+        buffer = memoryview(buffer).cast("B")
+    return buffer, len(buffer)
+
+
+class SbeDialect(Dialect):
+    """Values for people, refusals as `EncodeError`s with message and field path."""
+
+    def __init__(self, message: str, path: str) -> None:
+        self.message = message
+        self.path = path
+
+    def _where(self, field: FieldLayout) -> tuple[str, str, int]:
+        return self.message, f"{self.path}{field.name}", field.offset
+
+    def out_of_range(self, field: FieldLayout, value: Any, rule: str) -> NoReturn:
+        kind: type[EncodeError] = ValueRangeError
+        if rule.startswith("text too long"):
+            kind = TextTooLongError
+        raise kind(rule, *self._where(field))
+
+    def wrong_type(self, field: FieldLayout, value: Any, rule: str) -> NoReturn:
+        raise ValueTypeError(rule, *self._where(field))
+
+
+class SbeView(BlockView):
+    """What the views of messages and of composites share."""
+
+    __slots__ = ()
+    _message = ""
+    _path = ""
+    _decode: ClassVar[Callable[[Any, int], dict[str, Any]]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by name: plain dicts, lists, numbers, text and None, ready for JSON."""
+        try:
+            return type(self)._decode(self._buffer, self._offset)
+        except UnicodeDecodeError as error:
+            raise self._text_error() from error
+
+    def _text_error(self) -> TextError:
+        """Finds the field whose bytes are not text of its encoding."""
+        for field in self._layouts:
+            try:
+                value = getattr(self, _attribute(field))
+                if isinstance(value, SbeView):
+                    value.to_dict()
+            except TextError as error:
+                return error
+        return TextError("bytes that are not text of their field's encoding", self._message, self._path.rstrip("."))
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Assign all fields from a mapping by name; an optional one may be missing and is then null."""
+        names = {each.name for each in self._layouts}
+        for name in values:
+            if name not in names:
+                raise UnknownFieldError("there is no such field", self._message, f"{self._path}{name}")
+        for field in self._layouts:
+            self._fill_field(field, values)
+
+    def _fill_field(self, field: FieldLayout, values: Mapping[str, Any]) -> None:
+        path = f"{self._path}{field.name}"
+        name = _attribute(field)
+        if field.presence == "constant":
+            expected = getattr(self, name)
+            if values.get(field.name, expected) not in (expected, getattr(expected, "name", expected)):
+                raise ValueRangeError(f"is constant: {expected!r}", self._message, path, field.offset)
+        elif field.composite is not None:
+            given = values.get(field.name)
+            inner = {} if given is None else given
+            if not isinstance(inner, Mapping):
+                raise ValueTypeError(f"not a mapping: {given!r}", self._message, path, field.offset)
+            getattr(self, name).fill(inner)
+        elif field.name in values:
+            setattr(self, name, values[field.name])
+        elif field.presence == "optional":
+            setattr(self, name, None)
+        else:
+            raise MissingFieldError("a required field without a value", self._message, path, field.offset)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SbeView) and self._message == other._message and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # what it shows may change
+
+    def __repr__(self) -> str:
+        values = ", ".join(
+            f"{name}={value!r}" for name, value in type(self)._decode(self._buffer, self._offset).items()
+        )
+        return f"{self._name}({values})"
+
+
+class MessageView(SbeView):
+    """A message. Build it with the offset of its header; nothing is checked (see `Schema.decode`)."""
+
+    __slots__ = ()
+    layout: ClassVar[MessageLayout]
+    empty_block: ClassVar[bytes]
+    """A block in which optional fields are null and all else is zero."""
+    _header: ClassVar[HeaderCodec]
+
+    def __init__(self, buffer: Any, offset: int = 0) -> None:
+        self._buffer = buffer
+        self._offset = offset + self._header.size
+
+    def wrap(self, buffer: Any, offset: int = 0) -> MessageView:
+        """Look at another message of the same kind, whose header is at `offset`."""
+        self._buffer = buffer
+        self._offset = offset + self._header.size
+        return self
+
+    @property
+    def header(self) -> dict[str, int]:
+        """Block length, template id, schema id and version, as the message says."""
+        names = ("blockLength", "templateId", "schemaId", "version")
+        return dict(zip(names, self._header.read(self._buffer, self._offset - self._header.size), strict=True))
+
+    def block_dict(self) -> dict[str, Any]:
+        """Like `to_dict`, of the fields of the block only."""
+        return super().to_dict()
+
+    def to_dict(self) -> dict[str, Any]:
+        if not self.layout.is_flat:
+            raise UnsupportedError("groups and variable data cannot be decoded yet", self._message)
+        return super().to_dict()
+
+
+PUBLIC_NAMES = {name for name in dir(MessageView) if not name.startswith("_")}
+
+
+def _attribute(field: FieldLayout) -> str:
+    """Name of the property: a field called like a method of the view gets an underscore behind it."""
+    return f"{field.name}_" if field.attribute in PUBLIC_NAMES else field.attribute
+
+
+def _refuse(view: Any, field: FieldLayout) -> NoReturn:
+    raise ReadOnlyError("the buffer cannot be written", view._message, f"{view._path}{field.name}", field.offset)
+
+
+def _guarded(getter: Callable[[Any], Any], field: FieldLayout) -> Callable[[Any], Any]:
+    """A getter of text whose bad bytes end in a `TextError` with the field's path."""
+
+    def get(view: Any) -> Any:
+        try:
+            return getter(view)
+        except UnicodeDecodeError as error:
+            raise TextError(
+                f"bytes that are not {field.encoding}", view._message, f"{view._path}{field.name}", field.offset
+            ) from error
+
+    return get
+
+
+def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str) -> dict[str, Any]:
+    dialect = SbeDialect(message, path)
+    members: dict[str, Any] = {
+        "__slots__": (),
+        "__module__": __name__,
+        "_layouts": fields,
+        "_name": name,
+        "_message": message,
+        "_path": path,
+        "_decode": staticmethod(make_block_decoder(fields, dialect)),
+    }
+    for field in fields:
+        nested = None
+        if field.composite is not None:
+            nested = _composite_view(field.composite, message, f"{path}{field.name}.")
+        getter = make_getter(field, dialect, nested)
+        if field.kind == "chars" and field.presence != "constant":
+            getter = _guarded(getter, field)
+        assignable = field.composite is None and field.presence != "constant"
+        members[_attribute(field)] = property(getter, make_setter(field, dialect, _refuse) if assignable else None)
+    return members
+
+
+def _composite_view(layout: CompositeLayout, message: str, path: str) -> type[SbeView]:
+    return type(layout.name, (SbeView,), _members(layout.name, layout.fields, message, path))
+
+
+def _unsupported(name: str) -> property:
+    def get(view: Any) -> NoReturn:
+        raise UnsupportedError("groups and variable data cannot be decoded yet", view._message, name)
+
+    return property(get)
+
+
+def _empty(block: bytearray, fields: tuple[FieldLayout, ...], base: int, dialect: Dialect) -> None:
+    for field in fields:
+        if field.composite is not None:
+            _empty(block, field.composite.fields, base + field.offset, dialect)
+        elif field.presence == "optional" and field.kind in ("integer", "float", "enum"):
+            codec = FieldCodec(field, dialect)
+            codec.struct.pack_into(block, base + field.offset, codec.encode(None))
+
+
+def message_view_class(layout: MessageLayout, header: HeaderCodec) -> type[MessageView]:
+    """The view class of a message."""
+    members = _members(layout.name, layout.fields, layout.name, "")
+    for each in (*layout.groups, *layout.data):
+        members[each.name] = _unsupported(each.name)
+    block = bytearray(layout.block_length)
+    _empty(block, layout.fields, 0, SbeDialect(layout.name, ""))
+    members.update(layout=layout, empty_block=bytes(block), _header=header)
+    return type(layout.name, (MessageView,), members)

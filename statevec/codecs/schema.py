@@ -1,0 +1,208 @@
+"""`Schema`: an SBE schema, its messages and types, and the way from bytes to values and back.
+
+    schema = Schema.load("market.xml")
+    message = schema.decode(buffer)            # finds the message by the header, gives a view, copies nothing
+    message.price, message.side, message.to_dict()
+    data = schema.encode("Quote", {"price": 5, "side": "BUY"})
+
+Invariants
+    A schema is immutable. Equal XML, spelled in whatever way, gives an equal `hash`: it covers ids, layouts, names of
+    types and values, but not descriptions.
+    Whatever is wrong ends in a subclass of `SbeError`, and no byte outside the given buffer is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from statevec.codecs.errors import (
+    BlockLengthError,
+    SchemaError,
+    TruncatedError,
+    UnknownMessageError,
+    UnknownTemplateError,
+    UnsupportedError,
+    WrongSchemaError,
+)
+from statevec.codecs.flyweight import MessageView, as_bytes, message_view_class
+from statevec.codecs.header import HeaderCodec
+from statevec.codecs.layout import ByteOrder, Choices, EnumLayout, FieldLayout, HeaderLayout, MessageLayout, layout_hash
+from statevec.codecs.schema_messages import MessageBuilder, build_header
+from statevec.codecs.schema_source import Element, read_schema
+from statevec.codecs.schema_types import TypeBuilder
+
+BYTE_ORDERS: dict[str, ByteOrder] = {"littleEndian": "little", "bigEndian": "big"}
+
+
+class Schema:
+    """See the module's docstring. Build one with `load` or `parse`."""
+
+    def __init__(self, root: Element) -> None:
+        order = root.get("byteOrder", "littleEndian")
+        if order not in BYTE_ORDERS:
+            root.fail(f"byteOrder={order!r} is none of {', '.join(BYTE_ORDERS)}")
+        self.byte_order: ByteOrder = BYTE_ORDERS[order]
+        self.id = root.integer("id")
+        self.version = root.integer("version", 0)
+        self.package = root.get("package")
+        self.semantic_version = root.get("semanticVersion")
+        self.description = root.get("description")
+        types = TypeBuilder(self.version, self.byte_order)
+        message_elements: list[Element] = []
+        for child in root.children:
+            if child.tag == "types":
+                for each in child.children:
+                    types.declare(each)
+            elif child.tag == "message":
+                message_elements.append(child)
+            elif child.tag == "messages":
+                message_elements.extend(child.children)
+            else:
+                child.fail("does not belong into <messageSchema>")
+        self.header: HeaderLayout = build_header(types, root.get("headerType", "messageHeader"), root)
+        for name, element in types.elements.items():
+            types.build(name, element)  # a wrong type is refused even where nobody uses it
+        for name, value in (("schemaId", self.id), ("version", self.version)):
+            member = self.header.member(name)
+            if member is not None and value > member.primitive.highest:
+                root.fail(f"{name} {value} does not fit into the message header ({member.primitive.name})")
+        self.types: dict[str, FieldLayout] = {name: types.build(name, root) for name in types.elements}
+        self.messages: dict[str, MessageLayout] = {}
+        self._by_template: dict[int, MessageLayout] = {}
+        builder = MessageBuilder(types, self.byte_order, self.header)
+        for element in message_elements:
+            self._add(builder, element)
+        self.warnings: tuple[str, ...] = tuple(types.warnings)
+        """What can be used, but other implementations may refuse or read in another way; one text each."""
+        self._header_codec = HeaderCodec(self.header, self.id, self.version)
+        self._views: dict[str, type[MessageView]] = {}
+
+    def _add(self, builder: MessageBuilder, element: Element) -> None:
+        if element.tag != "message":
+            element.fail("is not a message")
+        message = builder.message(element)
+        if message.id in self._by_template:
+            element.fail(f"message template id already exists: {message.id}")
+        if message.name in self.messages:
+            element.fail(f"a message {message.name!r} exists already")
+        self.messages[message.name] = message
+        self._by_template[message.id] = message
+
+    @classmethod
+    def load(cls, path: str | Path) -> Schema:
+        """Read a schema file. SchemaError says what is wrong with it, with file and line."""
+        path = Path(path)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise SchemaError(f"cannot be read: {error.strerror}", str(path)) from error
+        return cls(read_schema(content, str(path), path.parent))
+
+    @classmethod
+    def parse(cls, text: bytes | str, name: str = "schema", directory: str | Path | None = None) -> Schema:
+        """A schema from its XML; includes are looked for in `directory`, without one they are refused."""
+        content = text.encode() if isinstance(text, str) else text
+        return cls(read_schema(content, name, None if directory is None else Path(directory)))
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash (hex) of all that determines layout and meaning."""
+        return layout_hash(self.id, self.version, self.byte_order, self.header, self.messages, self.types)
+
+    def message(self, template_id: int) -> MessageLayout:
+        """The message of a template id; UnknownTemplateError if there is none."""
+        found = self._by_template.get(template_id)
+        if found is None:
+            raise UnknownTemplateError(f"unknown template: templateId={template_id} schema={self.id}")
+        return found
+
+    def enum_layout(self, name: str) -> EnumLayout:
+        """The layout of a named enum."""
+        found = self.types.get(name)
+        if found is None or found.enum is None:
+            names = ", ".join(key for key, each in self.types.items() if each.enum is not None)
+            raise SchemaError(f"there is no enum {name!r} (enums: {names})")
+        return found.enum
+
+    def enum(self, name: str) -> type[IntEnum]:
+        """The `IntEnum` class of a named enum; values of a char enum are code points."""
+        return self.enum_layout(name).enum_class
+
+    def choices(self, name: str) -> type[Choices]:
+        """The `Choices` class of a named set."""
+        found = self.types.get(name)
+        if found is None or found.choices is None:
+            names = ", ".join(key for key, each in self.types.items() if each.choices is not None)
+            raise SchemaError(f"there is no set {name!r} (sets: {names})")
+        return found.choices.choices_class
+
+    def view(self, message_name: str) -> type[MessageView]:
+        """The view class of a message: `view(buffer, offset)` or `instance.wrap(buffer, offset)`, without checks."""
+        found = self._views.get(message_name)
+        if found is None:
+            found = message_view_class(self._named(message_name), self._header_codec)
+            self._views[message_name] = found
+        return found
+
+    def _named(self, name: str) -> MessageLayout:
+        layout = self.messages.get(name)
+        if layout is None:
+            raise UnknownMessageError(f"there is no message {name!r} (messages: {', '.join(self.messages)})")
+        return layout
+
+    def decode(self, buffer: Any, offset: int = 0) -> MessageView:
+        """A view of the message whose header is at `offset`; checks header, ids and that the block is all there."""
+        buffer, length = as_bytes(buffer)
+        header = self._header_codec
+        if offset < 0 or offset + header.size > length:
+            raise TruncatedError(
+                f"buffer ends inside the header: header={header.size} available={max(length - offset, 0)}",
+                offset=offset,
+            )
+        block_length, template_id, schema_id, _ = header.read(buffer, offset)
+        if schema_id != self.id:
+            raise WrongSchemaError(f"wrong schema: schemaId={schema_id} expected={self.id}", offset=offset)
+        layout = self.message(template_id)
+        if block_length < layout.minimum_block_length:
+            raise BlockLengthError(
+                f"block too short: blockLength={block_length} minimum={layout.minimum_block_length}",
+                layout.name,
+                offset=offset,
+            )
+        if offset + header.size + block_length > length:
+            raise TruncatedError(
+                f"buffer ends inside the block: blockLength={block_length} available={length - offset - header.size}",
+                layout.name,
+                offset=offset + header.size,
+            )
+        return self.view(layout.name)(buffer, offset)
+
+    def encode(self, message_name: str, values: Mapping[str, Any]) -> bytes:
+        """Header and block of a message from its values by name; optional fields may be left out."""
+        layout = self._named(message_name)
+        if not layout.is_flat:
+            raise UnsupportedError("groups and variable data cannot be encoded yet", message_name)
+        buffer = bytearray(self.image(message_name))
+        self.view(message_name)(buffer, 0).fill(values)
+        return bytes(buffer)
+
+    def create(self, message_name: str, buffer: Any, offset: int = 0) -> MessageView:
+        """Start a message in a writable buffer: header and empty block (`image`) are written; gives its view."""
+        image = self.image(message_name)
+        buffer, length = as_bytes(buffer)
+        if offset < 0 or offset + len(image) > length:
+            raise TruncatedError(f"no room: needed={len(image)} available={length - offset}", message_name)
+        buffer[offset : offset + len(image)] = image
+        return self.view(message_name)(buffer, offset)
+
+    def image(self, message_name: str) -> bytes:
+        """Header and block of a message in which optional fields are null and all else is zero."""
+        layout = self._named(message_name)
+        return self._header_codec.image(layout) + self.view(message_name).empty_block
+
+    def __repr__(self) -> str:
+        return f"Schema(package={self.package!r}, id={self.id}, version={self.version}, messages={len(self.messages)})"
