@@ -6,7 +6,7 @@ order. Should the demonstration itself be killed, the kernel sends each child SI
 Invariants
     `Children` as a context manager leaves no child behind: SIGTERM, then after `END_SECONDS` SIGKILL, newest first.
     Standard error of a child goes to a file, whole; `ChildError` shows its end.
-    A child that ends by itself with another status than 0 is noticed at the next `check()`.
+    A child that fails, or that ends although it is a lasting one, is noticed at the next `check()`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class ChildError(RuntimeError):
 class Child:
     """One process. `progress` is the last JSON object that it printed on standard output."""
 
-    def __init__(self, name: str, command: list[str], errors: Path) -> None:
+    def __init__(self, name: str, command: list[str], errors: Path, lasting: bool) -> None:
         self.name = name
+        self.lasting = lasting
         self.errors = errors
         self.progress: dict[str, Any] = {}
         self.lines = 0
@@ -67,9 +68,12 @@ class Child:
         return self._process.poll()
 
     def check(self) -> None:
-        """Raise `ChildError` if it ended with a failure."""
-        if self.status not in (None, 0):
-            raise ChildError(self.failure(f"ended with status {self.status}"))
+        """Raise `ChildError` if it ended with a failure, or ended at all and should not."""
+        status = self.status
+        if status not in (None, 0):
+            raise ChildError(self.failure(f"ended with status {status}"))
+        if status == 0 and self.lasting:
+            raise ChildError(self.failure("ended while it was needed"))
 
     def failure(self, what: str) -> str:
         """A message that says what went wrong, with the end of what the process wrote on standard error."""
@@ -79,8 +83,9 @@ class Child:
 
     def stop(self, seconds: float = END_SECONDS) -> None:
         """Ask it to end, wait, and raise `ChildError` if it fails to or ends with a failure."""
-        if self.status is None:
-            self._process.terminate()
+        self.check()
+        self.lasting = False
+        self._process.terminate()
         self.wait(seconds)
 
     def wait(self, seconds: float) -> None:
@@ -112,9 +117,9 @@ class Children:
         self.all: list[Child] = []
         directory.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, command: list[str]) -> Child:
-        """Start `python COMMAND…`; its standard error goes to `NAME.stderr` in the directory."""
-        child = Child(name, command, self.directory / f"{name}.stderr")
+    def start(self, name: str, command: list[str], lasting: bool = False) -> Child:
+        """Start `python COMMAND…`; a lasting one runs until `stop`. Standard error goes to DIRECTORY/NAME.stderr."""
+        child = Child(name, command, self.directory / f"{name}.stderr", lasting)
         self.all.append(child)
         return child
 

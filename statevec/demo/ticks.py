@@ -156,6 +156,17 @@ def read_ticks(file: Path, instrument: Instrument) -> Ticks:
     return ticks
 
 
+def write_ticks(file: Path, ticks: Ticks, instrument: Instrument) -> None:
+    """Write quotes in the form without a header, so that `read_ticks` gives them back (times to the millisecond)."""
+    lines = []
+    for tick in ticks:
+        milliseconds = tick.time_ns // MILLISECOND_NS
+        time = EPOCH + timedelta(milliseconds=milliseconds)
+        moment = f"{time:%Y%m%d %H%M%S}{milliseconds % 1_000:03}"
+        lines.append(f"{moment},{instrument.format_price(tick.bid)},{instrument.format_price(tick.ask)},0\n")
+    file.write_text("".join(lines), encoding="ascii")
+
+
 def find_instrument(file: Path, instruments: Instruments) -> Instrument:
     """The instrument that a tick file is about: named by the file's name, else the only one its first price fits."""
     for symbol, instrument in instruments.by_symbol.items():

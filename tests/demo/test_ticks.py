@@ -9,7 +9,7 @@ import pytest
 
 from statevec.demo.instruments import InstrumentError, Instruments
 from statevec.demo.market import generate_ticks
-from statevec.demo.ticks import Tick, TickError, find_instrument, read_ticks
+from statevec.demo.ticks import Tick, TickError, find_instrument, read_ticks, write_ticks
 
 INSTRUMENTS = Instruments.load()
 EURUSD = INSTRUMENTS.get("EURUSD")
@@ -140,3 +140,10 @@ def test_a_generated_market_depends_on_its_seed_only() -> None:
     assert list(first) == list(second) != list(other)
     assert all(tick.bid < tick.ask for tick in first)
     assert list(first.times_ns) == sorted(set(first.times_ns))
+
+
+def test_written_ticks_are_read_back(tmp_path: Path) -> None:
+    ticks = generate_ticks(USDJPY, 300, seed=1)
+    file = tmp_path / "ticks.csv"
+    write_ticks(file, ticks, USDJPY)
+    assert list(read_ticks(file, USDJPY)) == list(ticks)

@@ -1,0 +1,245 @@
+"""The demonstration itself: an engine, a venue, a desk and a feed as processes, from an empty directory to the result.
+
+    DIR/engine.toml     configuration of the engine
+    DIR/ticks.csv       the market, when it is generated
+    DIR/instance/       the instance, with its journal
+    DIR/logs/           standard error of each process
+    DIR/results/        what each process counted
+    DIR/start           the start time, once every process is ready
+
+The order of the end makes the counts exact. The desk's last word is risk-off; desk and feed end when all they sent is
+released. Then the venue gets SIGTERM, takes what is still released, answers it, and ends when nothing more comes back.
+The engine ends last, with everything on disk.
+
+A crash, or Ctrl-C, leaves the directory but no process; `run_scenario` removes the instance's shared memory.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from statevec.demo.children import Child, Children, poll
+from statevec.demo.instruments import Instrument, Instruments
+from statevec.demo.market import generate_ticks
+from statevec.demo.results import ProducerResult, VenueResult
+from statevec.demo.ticks import Ticks, find_instrument, read_ticks, write_ticks
+
+MARKET_RING = "market-data"
+DESK_RING = "desk"
+VENUE_RING = "venue"
+GATEWAY = "venue"
+START_DELAY_NS = 100_000_000
+READY_SECONDS = 240.0
+"""A first start compiles everything."""
+REST_SECONDS = 120.0
+GENERATED_SYMBOL = "EURUSD"
+USUAL_SECONDS = 8.0
+"""Without a rate the ticks are spread over about that time."""
+RATE_LOWEST = 100.0
+RATE_HIGHEST = 4_000.0
+
+
+class ScenarioError(ValueError):
+    """The demonstration cannot be run as it was asked for."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What to run."""
+
+    directory: Path
+    ticks: Path | None = None
+    symbol: str | None = None
+    generated: int = 8_000
+    repeat: int = 1
+    rate: float | None = None
+    speed: float | None = None
+    durability: Literal["memory", "disk"] = "disk"
+    tier: Literal["compiled", "interpreted"] = "compiled"
+    seed: int = 1
+
+    @property
+    def instance(self) -> Path:
+        return self.directory / "instance"
+
+    @property
+    def results(self) -> Path:
+        return self.directory / "results"
+
+
+@dataclass(frozen=True)
+class Market:
+    """The quotes that a scenario plays."""
+
+    file: Path
+    instrument: Instrument
+    ticks: Ticks
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the processes wrote at their end."""
+
+    market: Market
+    feed: ProducerResult
+    desk: ProducerResult
+    venue: VenueResult
+
+    @property
+    def producers(self) -> list[ProducerResult]:
+        return [self.feed, self.desk, self.venue.answers]
+
+
+Watch = Callable[[str, dict[str, Any]], None]
+"""Told now and then what goes on: a phase, and what the venue counts."""
+
+
+def prepare_market(scenario: Scenario) -> Market:
+    """Read the tick file, or generate a market into the directory."""
+    instruments = Instruments.load()
+    if scenario.ticks is not None:
+        by_name = scenario.symbol is not None
+        instrument = instruments.get(scenario.symbol or "") if by_name else find_instrument(scenario.ticks, instruments)
+        return Market(scenario.ticks, instrument, read_ticks(scenario.ticks, instrument))
+    instrument = instruments.get(scenario.symbol or GENERATED_SYMBOL)
+    file = scenario.directory / "ticks.csv"
+    write_ticks(file, generate_ticks(instrument, scenario.generated, scenario.seed), instrument)
+    return Market(file, instrument, read_ticks(file, instrument))
+
+
+def write_config(scenario: Scenario) -> Path:
+    """The engine's configuration; a JSON string is a TOML string too."""
+    with importlib.resources.as_file(importlib.resources.files("statevec.plugins.hedge")) as plugin:
+        text = f"""\
+[instance]
+directory = "instance"
+durability = "{scenario.durability}"
+
+[engine]
+tier = "{scenario.tier}"
+
+[log]
+capacity = "16MiB"
+
+[journal]
+segment_size = "16MiB"
+
+[plugin]
+path = {json.dumps(str(plugin))}
+
+[[ring]]
+name = "{MARKET_RING}"
+capacity = "1MiB"
+
+[[ring]]
+name = "{DESK_RING}"
+capacity = "256KiB"
+
+[[ring]]
+name = "{VENUE_RING}"
+capacity = "256KiB"
+
+[[gateway]]
+name = "{GATEWAY}"
+"""
+    file = scenario.directory / "engine.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def pace_options(scenario: Scenario, ticks: int) -> list[str]:
+    """How fast the participants play the market."""
+    if scenario.speed is not None:
+        return ["--speed", str(scenario.speed)]
+    rate = scenario.rate
+    if rate is None:
+        rate = min(RATE_HIGHEST, max(RATE_LOWEST, ticks / USUAL_SECONDS))
+    return ["--rate", str(rate)]
+
+
+class Run:
+    """One run of a scenario, phase by phase, inside a `Children` context."""
+
+    def __init__(self, scenario: Scenario, market: Market, children: Children, watch: Watch) -> None:
+        self.scenario = scenario
+        self.market = market
+        self.children = children
+        self.watch = watch
+        self.start_file = scenario.directory / "start"
+
+    def start_engine(self) -> Child:
+        """Start the engine and wait until it leads."""
+        self.watch("engine", {})
+        ready = self.scenario.directory / "ready"
+        config = write_config(self.scenario)
+        command = ["-m", "statevec.cli.main", "run", str(config), "--ready-file", str(ready)]
+        engine = self.children.start("engine", command, lasting=True)
+        for _ in poll(self.children, READY_SECONDS, "the engine to lead"):
+            if ready.exists():
+                break
+        return engine
+
+    def start_participant(self, role: str, ring: str, *options: str) -> Child:
+        """Start feed, desk or venue; it waits for the common start."""
+        scenario, market = self.scenario, self.market
+        command = ["-m", f"statevec.demo.{role}", "--instance", str(scenario.instance), "--ring", ring]
+        command += ["--ticks", str(market.file), "--symbol", market.instrument.symbol]
+        command += ["--repeat", str(scenario.repeat), "--seed", str(scenario.seed)]
+        command += pace_options(scenario, len(market.ticks) * scenario.repeat)
+        command += ["--start", str(self.start_file), "--result", str(scenario.results / f"{role}.json"), *options]
+        return self.children.start(role, command, lasting=role == "venue")
+
+    def play(self, feed: Child, desk: Child, venue: Child) -> None:
+        """Let all participants begin, and wait until feed and desk are done."""
+        self.watch("participants", {})
+        for _ in poll(self.children, READY_SECONDS, "feed, desk and venue to be ready"):
+            if all(child.lines for child in (feed, desk, venue)):
+                break
+        temporary = self.start_file.with_suffix(".tmp")
+        temporary.write_text(str(time.monotonic_ns() + START_DELAY_NS))
+        os.replace(temporary, self.start_file)
+        while feed.status is None or desk.status is None:
+            self.children.check()
+            self.watch("market", {**venue.progress, "sent": feed.progress.get("sent", 0)})
+            time.sleep(0.05)
+
+    def finish(self, feed: Child, desk: Child, venue: Child, engine: Child) -> Outcome:
+        """Stop everything in the order that loses nothing, and read the results."""
+        for child in (feed, desk):
+            child.wait(REST_SECONDS)
+        self.watch("stop", venue.progress)
+        venue.stop(REST_SECONDS)
+        engine.stop(REST_SECONDS)
+        results = self.scenario.results
+        return Outcome(
+            self.market,
+            msgspec.json.decode((results / "feed.json").read_bytes(), type=ProducerResult),
+            msgspec.json.decode((results / "desk.json").read_bytes(), type=ProducerResult),
+            msgspec.json.decode((results / "venue.json").read_bytes(), type=VenueResult),
+        )
+
+
+def run_scenario(scenario: Scenario, watch: Watch) -> Outcome:
+    """Run all of it; nothing that was started is left behind, however it ends."""
+    if scenario.instance.exists():
+        raise ScenarioError(f"a demonstration starts with a new instance, and there is one: {scenario.instance}")
+    scenario.directory.mkdir(parents=True, exist_ok=True)
+    scenario.results.mkdir(exist_ok=True)
+    market = prepare_market(scenario)
+    with Children(scenario.directory / "logs") as children:
+        run = Run(scenario, market, children, watch)
+        engine = run.start_engine()
+        venue = run.start_participant("venue", VENUE_RING, "--gateway", GATEWAY)
+        desk = run.start_participant("desk", DESK_RING)
+        feed = run.start_participant("feed", MARKET_RING)
+        run.play(feed, desk, venue)
+        return run.finish(feed, desk, venue, engine)
