@@ -126,7 +126,7 @@ def _move(loop: Region, log: Region, entry: Region) -> Region:
 def close_entry(loop: Region, tx: Region, log: Region, entry: Region, timestamp_ns: int) -> int:
     """Run the entry that `open_entry` began and the caller filled; its outcome. Nobody sees it before `publish`."""
     entry.store_i64(entries.TIMESTAMP_NS, timestamp_ns)
-    book_entry(tx, entry)
+    book_entry(tx, loop, entry)
     limit = min(room_in_unit(loop, entry.load_i64(entries.POSITION)), loop.load_i64(execution.MAX_ENTRY))
     length = run_entry(tx, loop, entry, limit)
     if length == NEEDS_SPACE:

@@ -1,9 +1,10 @@
 """Running one entry: the one kernel behind the leader, a standby, recovery, `verify` and `simulate()`.
 
-An entry begins as a header whose fields kind, position, epoch, sequence, timestamp, source fields, input lengths, flags
-and durable position are set, and its input. `book_entry` lets the engine's own tables follow the header and ends with the
-savepoint; `run_entry` dispatches, commits or rolls back, and completes and seals the entry. They are two because a leader may
-have to move an entry whose result does not fit before the end of a UNIT: then only `run_entry` happens again.
+An entry begins as a header whose fields kind, position, epoch, sequence, timestamp, source fields, input lengths,
+flags and durable position are set, and its input. `book_entry` adds the logic version, lets the engine's own tables
+follow the header and ends with the savepoint; `run_entry` dispatches, commits or rolls back, and completes and seals the
+entry. They are two because a leader may have to move an entry whose result does not fit before the end of a UNIT: then
+only `run_entry` happens again.
 
 Invariants
     Whatever the handler does, after `run_entry` the plugin's tables are those of the last committed entry, or the
@@ -71,9 +72,10 @@ def _book_source(tx: Region, entry: Region, kind: int) -> None:
 
 
 @kernel
-def book_entry(tx: Region, entry: Region) -> None:
+def book_entry(tx: Region, block: Region, entry: Region) -> None:
     """Begin the transaction of an entry and let the engine's tables follow its header, for good (savepoint)."""
     kind = entry.load_i32(entries.KIND)
+    entry.store_i32(entries.LOGIC_VERSION, block.load_i64(execution.LOGIC_VERSION))
     tx.store_i64(layout.NOW_NS, entry.load_i64(entries.TIMESTAMP_NS))
     tx.store_i64(layout.SEQUENCE, entry.load_i64(entries.SEQUENCE))
     tx.store_i64(layout.EPOCH, entry.load_i64(entries.EPOCH))
@@ -158,7 +160,6 @@ def run_entry(tx: Region, block: Region, entry: Region, limit: int) -> int:
         delta_length = 0
     length = outputs_at + outputs_length + delta_length
     entry.store_i64(entries.SBE_HEADER_AT, entries.SBE_HEADER)
-    entry.store_i32(entries.LOGIC_VERSION, block.load_i64(execution.LOGIC_VERSION))
     entry.store_i32(entries.OUTCOME, outcome)
     entry.store_i32(entries.OUTPUTS_LENGTH, outputs_length)
     entry.store_i32(entries.DELTA_LENGTH, delta_length)
@@ -181,7 +182,7 @@ def replay_entry(tx: Region, block: Region, recorded: Region, scratch: Region) -
         scratch.store_i32(entries.OUTCOME, 0)
     if recorded.load_i32(entries.KIND) == entries.LEADERSHIP:
         block.store_i64(execution.LOGIC_VERSION, recorded.load_i32(entries.LOGIC_VERSION))
-    book_entry(tx, scratch)
+    book_entry(tx, block, scratch)
     length = run_entry(tx, block, scratch, block.load_i64(execution.MAX_ENTRY))
     if block.load_i64(execution.DIGEST) != recorded.load_i64(entries.DIGEST):
         block.store_i64(execution.REPLAYED_OUTCOME, scratch.load_i32(entries.OUTCOME))

@@ -1,8 +1,8 @@
 """Taking messages out of one ring: read a record once, copy, number, run, publish, advance the head.
 
 Invariants
-    A record's length and type are read once, in one atomic load, and checked before use (`ipc.ring.read_header`); what the
-    engine works on is its own copy in the log (copy before trust).
+    A record's length and type are read once, in one atomic load, and checked before use (`ring_kernels.next_record`);
+    what the engine works on is its own copy in the log (copy before trust).
     A source's sequence only grows. An equal or lower one is skipped and counted, the first of a run is an entry
     without input; a jump is marked in the entry (rule 4).
     The position in an entry is the *end* of its record (rule 1).
