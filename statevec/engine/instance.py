@@ -84,8 +84,8 @@ class LeaderRecord(msgspec.Struct, frozen=True):
     """Names the plugin in the store."""
     rings: dict[str, int] = {}
     """Ring name to source number."""
-    gateways: dict[str, list[int] | None] = {}
-    """Gateway name to the template ids of its outputs, None for all."""
+    gateways: dict[str, list[str] | None] = {}
+    """Gateway name to the messages bound to it, None for all."""
 
 
 def replace_file(path: Path, content: bytes, durable: bool = True) -> None:

@@ -1,0 +1,38 @@
+"""Messages by name, from the schema that lies beside a plugin in the instance's store.
+
+Nothing here keeps state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from statevec.codecs.header import HeaderCodec
+from statevec.codecs.schema import Schema
+from statevec.engine.instance import InstanceError
+
+
+def load_schema(plugin_directory: Path) -> Schema:
+    """The one schema file in a plugin's directory."""
+    files = sorted(plugin_directory.glob("*.xml"))
+    if len(files) != 1:
+        raise InstanceError(f"expected one schema file in {plugin_directory}, found {len(files)}")
+    return Schema.load(files[0])
+
+
+class MessageFilter:
+    """Tells which messages are among those with the given names."""
+
+    def __init__(self, schema: Schema, names: Iterable[str]) -> None:
+        wanted = list(names)
+        missing = [name for name in wanted if name not in schema.messages]
+        if missing:
+            known = ", ".join(sorted(schema.messages))
+            raise InstanceError(f"no such message: {', '.join(missing)}; the schema has {known}")
+        self._template_ids = frozenset(schema.messages[name].id for name in wanted)
+        self._read_header = HeaderCodec(schema.header, schema.id, schema.version).read
+
+    def takes(self, message: bytes) -> bool:
+        """Whether a message, its header first, is one of them."""
+        return self._read_header(message, 0)[1] in self._template_ids
