@@ -44,7 +44,7 @@ FAULT_STATUS = 100_000
 """Numba status of a fault is `FAULT_STATUS - outcome`; an ordinary exception has status 1."""
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818  # "fault" is the architecture's word for it
     """A transaction can't go on. `outcome` is the number its entry gets."""
 
     outcome = PLUGIN_FAULT

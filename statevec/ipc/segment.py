@@ -94,6 +94,23 @@ def read_header(descriptor: int) -> SegmentHeader | None:
     return SegmentHeader.unpack(content) if len(content) == layout.HEADER_SIZE else None
 
 
+def remove_dead(name: str) -> bool:
+    """Remove a segment whose creator is dead, for kinds that do not outlive it; whether the name is free now."""
+    path = SHARED_MEMORY / check_name(name)[1:]
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    try:
+        header = read_header(descriptor)
+        dead = header is not None and header.creator.pid != 0 and header.creator.is_dead()
+        if dead:
+            path.unlink(missing_ok=True)
+        return dead
+    finally:
+        os.close(descriptor)
+
+
 def free_bytes() -> int:
     """Shared memory that is still free, in bytes."""
     status = os.statvfs(SHARED_MEMORY)
