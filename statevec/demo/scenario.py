@@ -207,9 +207,10 @@ class Run:
         temporary = self.start_file.with_suffix(".tmp")
         temporary.write_text(str(time.monotonic_ns() + START_DELAY_NS))
         os.replace(temporary, self.start_file)
+        total = len(self.market.ticks) * self.scenario.repeat
         while feed.status is None or desk.status is None:
             self.children.check()
-            self.watch("market", {**venue.progress, "sent": feed.progress.get("sent", 0)})
+            self.watch("market", {**venue.progress, "sent": feed.progress.get("sent", 0), "total": total})
             time.sleep(0.05)
 
     def finish(self, feed: Child, desk: Child, venue: Child, engine: Child) -> Outcome:

@@ -1,0 +1,127 @@
+"""`statevec demo`: the whole main job on a small market, as real processes, with a summary that is checked.
+
+Progress goes to standard error, the summary to standard output: a table, or one JSON object. The exit status is 0 only
+when everything is as it should be. Without `--directory` all files are temporary and go when the command ends.
+
+Ctrl-C, SIGTERM and SIGHUP end the processes, remove shared memory and temporary files; a second signal does not
+disturb that.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import click
+
+from statevec.demo.children import ChildError
+from statevec.demo.evidence import read_log, verify_instance
+from statevec.demo.review import Review, review
+from statevec.demo.scenario import Scenario, run_scenario
+from statevec.demo.summary import print_summary, progress_display
+
+FAILED = 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the command once; further signals are ignored while it cleans up."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _working_directory(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        yield kept.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="statevec-demo-") as temporary:
+        yield Path(temporary).resolve()
+
+
+def _run(scenario: Scenario) -> Review:
+    with progress_display(scenario) as watch:
+        outcome = run_scenario(scenario, watch)
+        watch("verify", {})
+        verification = verify_instance(scenario.instance, scenario.tier)
+        return review(outcome, read_log(scenario.instance), verification)
+
+
+@click.command()
+@click.option(
+    "--ticks",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file of quotes; without it a market is generated.",
+)
+@click.option("--instrument", help="Symbol of the instrument; by default the tick file tells.")
+@click.option("--generated", type=click.IntRange(1), default=8_000, show_default=True, help="Ticks to generate.")
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Play the ticks so many times.")
+@click.option("--rate", type=click.FloatRange(0), help="Ticks per second, 0 flat out; by default it takes about 8 s.")
+@click.option("--speed", type=click.FloatRange(0), help="Play at the recorded speed times this, instead of a rate.")
+@click.option("--durability", type=click.Choice(["memory", "disk"]), default="disk", show_default=True)
+@click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of market, script and venue.")
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Keep all files here.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def demo(
+    ticks: Path | None,
+    instrument: str | None,
+    generated: int,
+    repeat: int,
+    rate: float | None,
+    speed: float | None,
+    durability: Literal["memory", "disk"],
+    tier: Literal["compiled", "interpreted"],
+    seed: int,
+    directory: Path | None,
+    form: str,
+) -> int:
+    """Run the whole main job on a small market and check its result.
+
+    An engine with the hedge plugin, a feed, a desk and a venue run as processes of their own until the market is
+    played; then the journal is executed again, and every account of the run is compared.
+    """
+    if rate is not None and speed is not None:
+        raise click.UsageError("--rate and --speed exclude each other")
+    with _interruptible(), _working_directory(directory) as place:
+        scenario = Scenario(
+            directory=place,
+            ticks=ticks,
+            symbol=instrument,
+            generated=generated,
+            repeat=repeat,
+            rate=rate,
+            speed=speed,
+            durability=durability,
+            tier=tier,
+            seed=seed,
+        )
+        try:
+            made = _run(scenario)
+        except ChildError as error:
+            click.echo(f"error: {error}", err=True)
+            return FAILED
+    if form == "json":
+        click.echo(json.dumps(made.figures))
+    else:
+        print_summary(made)
+    for problem in (*made.problems, *made.details):
+        click.echo(f"error: {problem}", err=True)
+    return FAILED if made.problems else 0
