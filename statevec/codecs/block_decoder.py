@@ -1,9 +1,9 @@
-"""One function for each block that unpacks all of it at once into a dict: the fast way to read a whole message.
+"""Functions that unpack a whole block at once, into a dict or a tuple: the fast way to read a whole message.
 
-The function's source is generated: one precompiled `struct.unpack_from` of the whole block, then one dict display
-with the conversions in place. Calling a property for each field costs ten times as much.
+A function's source is generated: one precompiled `struct.unpack_from` of the whole block, then one dict or tuple
+display with the conversions in place. Calling a property for each field costs several times as much.
 
-Invariant: the dict holds names in the block's order, composites as dicts of their own; enums by name, sets as lists
+Invariant: values stand in the block's order, composites as dicts (tuples) of their own; enums by name, sets as lists
 of names, arrays as lists. What has no name (an unlisted enum value, a set with unnamed bits) is an int.
 """
 
@@ -37,8 +37,9 @@ def _choice_names(layout: SetLayout) -> Callable[[int], Any]:
 class _Generator:
     """Collects the struct code, the expression and the objects that the expression names."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, named: bool) -> None:
         self.dialect = dialect
+        self.named = named
         self.code = ""
         self.end = 0
         self.variables: list[str] = []
@@ -50,7 +51,10 @@ class _Generator:
         return name
 
     def block(self, fields: tuple[FieldLayout, ...], base: int) -> str:
-        return "{" + ", ".join(f"{each.name!r}: {self.field(each, base)}" for each in fields) + "}"
+        values = [(each.name, self.field(each, base)) for each in fields]
+        if self.named:
+            return "{" + ", ".join(f"{name!r}: {value}" for name, value in values) + "}"
+        return "(" + "".join(f"{value}, " for _, value in values) + ")"
 
     def field(self, field: FieldLayout, base: int) -> str:
         """The expression of a field's value."""
@@ -79,7 +83,9 @@ class _Generator:
         if field.kind == "array":
             return f"[{', '.join(names)}]"
         if field.kind == "chars":
-            return f"{raw}.partition(NUL)[0].decode({field.encoding!r})"
+            # text without NUL, the usual one, needs no new bytes object
+            cut = f"({raw}.partition(NUL)[0] if 0 in {raw} else {raw})"
+            return f"{cut}.decode({field.encoding!r})"
         if field.kind == "set":
             assert field.choices is not None
             return f"{self._bind(_choice_names(field.choices))}({raw})"
@@ -97,9 +103,9 @@ class _Generator:
         return f"None if {raw} == {null!r} else {raw}"
 
 
-def make_block_decoder(fields: tuple[FieldLayout, ...], dialect: Dialect) -> Callable[[Any, int], dict[str, Any]]:
-    """The function (buffer, offset of the block) -> dict of all its fields."""
-    generator = _Generator(dialect)
+def make_block_decoder(fields: tuple[FieldLayout, ...], dialect: Dialect, named: bool) -> Callable[[Any, int], Any]:
+    """The function (buffer, offset of the block) -> dict of all its fields, or tuple if not `named`."""
+    generator = _Generator(dialect, named)
     # offsets only grow: within a block by the schema's rules, and a composite is written where it stands
     expression = generator.block(fields, 0)
     order = BYTE_ORDER_CODE[fields[0].byte_order] if fields else "<"
@@ -107,5 +113,5 @@ def make_block_decoder(fields: tuple[FieldLayout, ...], dialect: Dialect) -> Cal
     scope["unpack"] = struct.Struct(order + generator.code).unpack_from
     targets = f"{', '.join(generator.variables)}, = unpack(buffer, offset)" if generator.variables else "pass"
     exec(f"def decode(buffer, offset):\n    {targets}\n    return {expression}\n", scope)
-    decode: Callable[[Any, int], dict[str, Any]] = scope["decode"]
+    decode: Callable[[Any, int], Any] = scope["decode"]
     return decode

@@ -17,6 +17,7 @@ as str up to the first NUL; arrays as tuples; composites as views; null as None.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from mmap import mmap
 from typing import Any, ClassVar, NoReturn
 
@@ -71,12 +72,20 @@ class SbeView(BlockView):
     __slots__ = ()
     _message = ""
     _path = ""
-    _decode: ClassVar[Callable[[Any, int], dict[str, Any]]]
+    _decode: ClassVar[Any]
+    _decode_tuple: ClassVar[Any]
 
     def to_dict(self) -> dict[str, Any]:
         """The values by name: plain dicts, lists, numbers, text and None, ready for JSON."""
         try:
-            return type(self)._decode(self._buffer, self._offset)
+            return self._decode(self._buffer, self._offset)
+        except UnicodeDecodeError as error:
+            raise self._text_error() from error
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values of `to_dict` in the block's order, composites as tuples: faster where names are known."""
+        try:
+            return self._decode_tuple(self._buffer, self._offset)
         except UnicodeDecodeError as error:
             raise self._text_error() from error
 
@@ -104,8 +113,9 @@ class SbeView(BlockView):
         path = f"{self._path}{field.name}"
         name = _attribute(field)
         if field.presence == "constant":
-            expected = getattr(self, name)
-            if values.get(field.name, expected) not in (expected, getattr(expected, "name", expected)):
+            expected: Any = getattr(self, name)
+            names = (expected, expected.name if isinstance(expected, IntEnum) else expected)
+            if values.get(field.name, expected) not in names:
                 raise ValueRangeError(f"is constant: {expected!r}", self._message, path, field.offset)
         elif field.composite is not None:
             given = values.get(field.name)
@@ -161,10 +171,21 @@ class MessageView(SbeView):
         """Like `to_dict`, of the fields of the block only."""
         return super().to_dict()
 
+    def block_tuple(self) -> tuple[Any, ...]:
+        """Like `to_tuple`, of the fields of the block only."""
+        return super().to_tuple()
+
     def to_dict(self) -> dict[str, Any]:
+        self._refuse_unless_flat()
+        return super().to_dict()
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        self._refuse_unless_flat()
+        return super().to_tuple()
+
+    def _refuse_unless_flat(self) -> None:
         if not self.layout.is_flat:
             raise UnsupportedError("groups and variable data cannot be decoded yet", self._message)
-        return super().to_dict()
 
 
 PUBLIC_NAMES = {name for name in dir(MessageView) if not name.startswith("_")}
@@ -202,7 +223,8 @@ def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str
         "_name": name,
         "_message": message,
         "_path": path,
-        "_decode": staticmethod(make_block_decoder(fields, dialect)),
+        "_decode": staticmethod(make_block_decoder(fields, dialect, True)),
+        "_decode_tuple": staticmethod(make_block_decoder(fields, dialect, False)),
     }
     for field in fields:
         nested = None

@@ -259,9 +259,8 @@ class TypeBuilder:
             made = self._reference(child) if child.tag == "ref" else self.from_element(child)
             if any(each.name == made.name for each in fields):
                 child.fail(f"the composite has a member {made.name!r} already")
-            made = replace(made, offset=place(child, offset))
-            fields.append(made)
-            offset = made.end
+            fields.append(_nullable(replace(made, offset=place(child, offset))))
+            offset = fields[-1].end
         if not fields:
             element.fail("a composite needs a member")
         name = self.name_of(element)
@@ -272,6 +271,15 @@ class TypeBuilder:
         target = self.build(element.require("type"), element)
         since = max(self.since(element), target.since_version)
         return replace(target, name=self.name_of(element), since_version=since)
+
+
+def _nullable(member: FieldLayout) -> FieldLayout:
+    """A member of a composite may hold its null, given as a number: FIX's MonthYear says so that it has no day."""
+    primitive = member.primitive
+    default = (member.minimum, member.maximum) == (primitive.sbe_minimum, primitive.sbe_maximum)
+    if member.kind == "integer" and member.presence == "required" and default:
+        return replace(member, minimum=None, maximum=None)
+    return member
 
 
 def place(element: Element, running: int) -> int:
