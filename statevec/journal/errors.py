@@ -22,24 +22,28 @@ class SegmentNameError(JournalError):
         self.path = path
 
 
-class SegmentSizeError(JournalError):
+class SegmentProblemError(JournalError):
+    """The segment files are not one journal from `position` on."""
+
+    def __init__(self, position: int, path: Path, text: str) -> None:
+        super().__init__(text)
+        self.position = position
+        self.path = path
+
+
+class SegmentSizeError(SegmentProblemError):
     """A segment file does not hold a whole number of units."""
 
-    def __init__(self, path: Path, size: int, unit: int) -> None:
-        super().__init__(f"segment file was cut or never finished: size={size} is not a multiple of {unit} in {path}")
-        self.path = path
-        self.size = size
+    def __init__(self, position: int, path: Path, size: int, unit: int) -> None:
+        super().__init__(position, path, f"segment was cut: size={size} is not a multiple of {unit} in {path}")
 
 
-class SegmentGapError(JournalError):
+class SegmentGapError(SegmentProblemError):
     """Two neighbouring segment files do not meet: one is missing, was cut, or overlaps."""
 
     def __init__(self, position: int, found: int, path: Path) -> None:
         what = "missing" if found > position else "overlapping"
-        super().__init__(f"segments are {what}: expected one at position={position:#x}, found {found:#x} ({path})")
-        self.position = position
-        self.found = found
-        self.path = path
+        super().__init__(position, path, f"a segment is {what}: expected position={position} found={found} in {path}")
 
 
 class JournalDamagedError(JournalError):
@@ -50,7 +54,7 @@ class JournalDamagedError(JournalError):
 
     def __init__(self, position: int, sequence: int, durable: int, reason: str) -> None:
         super().__init__(
-            f"journal is damaged below what was durable: position={position} sequence={sequence} "
+            f"journal is damaged where it was durable: position={position} sequence={sequence} "
             f"durable={durable}: {reason}; restore the segment from a copy, it is not cut"
         )
         self.position = position

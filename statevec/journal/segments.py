@@ -19,14 +19,13 @@ which hold zeros.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from statevec.ipc.log_layout import UNIT
-from statevec.journal.errors import SegmentGapError, SegmentNameError, SegmentSizeError
+from statevec.journal.errors import SegmentGapError, SegmentNameError, SegmentProblemError, SegmentSizeError
 
 SUFFIX = ".seg"
 SEGMENT_SIZE = 64 << 20
@@ -59,23 +58,26 @@ def list_segments(directory: Path, unit: int = UNIT) -> list[SegmentFile]:
 
     Raises `SegmentNameError`, `SegmentSizeError` or `SegmentGapError`. An empty or missing directory has none.
     """
-    if not directory.is_dir():
-        return []
-    found = []
-    for path in directory.iterdir():
-        if path.suffix != SUFFIX or path.name.startswith("."):
-            continue
+    found, problem = contiguous_segments(directory, unit)
+    if problem is not None:
+        raise problem
+    return found
+
+
+def contiguous_segments(directory: Path, unit: int = UNIT) -> tuple[list[SegmentFile], SegmentProblemError | None]:
+    """The segments up to the first that does not fit, and what is wrong with it; None when all fit."""
+    found: list[SegmentFile] = []
+    paths = directory.iterdir() if directory.is_dir() else ()
+    for path in sorted(path for path in paths if path.suffix == SUFFIX and not path.name.startswith(".")):
         if not _NAME.fullmatch(path.name) or int(path.stem, 16) % unit != 0:
             raise SegmentNameError(path)
-        size = path.stat().st_size
-        if size == 0 or size % unit != 0:
-            raise SegmentSizeError(path, size, unit)
-        found.append(SegmentFile(path, int(path.stem, 16), size))
-    found.sort(key=lambda segment: segment.first)
-    for before, after in itertools.pairwise(found):
-        if before.end != after.first:
-            raise SegmentGapError(before.end, after.first, after.path)
-    return found
+        segment = SegmentFile(path, int(path.stem, 16), path.stat().st_size)
+        if found and found[-1].end != segment.first:
+            return found, SegmentGapError(found[-1].end, segment.first, path)
+        if segment.size == 0 or segment.size % unit != 0:
+            return found, SegmentSizeError(segment.first, path, segment.size, unit)
+        found.append(segment)
+    return found, None
 
 
 def create_segment(directory: Path, first: int, size: int, zeros: bool = True, unit: int = UNIT) -> SegmentFile:

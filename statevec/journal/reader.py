@@ -1,0 +1,203 @@
+"""`JournalReader`: entries out of segment files, in order or by sequence, without a lock and without writing.
+
+Finding a sequence needs no index file: no entry crosses a multiple of UNIT, so every unit begins with an entry, and the
+first sequences of the units grow. A binary search over unit starts and a walk inside one unit (1 MiB) find any entry.
+
+Invariants
+    Every entry handed out was checked: frame, hash, and that sequence and digest follow from the entry before it.
+    Where what was written ends, reading ends; where durable bytes are damaged, `JournalDamagedError` is raised.
+
+Who writes and who reads
+    The journaler may append meanwhile. Give `limit` (a written, durable or released position) to be sure never to read
+    what is being written; without it reading ends before the first entry that is not whole.
+
+A crash leaves nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+
+from statevec.ipc.log_layout import UNIT
+from statevec.ipc.memory import Region
+from statevec.journal import reader_layout as layout
+from statevec.journal.entry import CHECK_NAMES
+from statevec.journal.entry_view import Entry
+from statevec.journal.errors import JournalDamagedError, JournalError, SequenceNotFoundError
+from statevec.journal.reader_kernels import END_OF_RANGE, durable_beyond, next_entry, walk
+from statevec.journal.segments import SegmentFile, list_segments
+
+NO_LIMIT = (1 << 63) - 1
+
+
+def map_segment(segment: SegmentFile) -> Region:
+    """The segment's bytes, read-only; the region keeps the mapping alive."""
+    file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return Region.of(mmap.mmap(file, segment.size, mmap.MAP_SHARED, mmap.PROT_READ))
+    finally:
+        os.close(file)
+
+
+def make_cursor(position: int, unit: int = UNIT, limit: int = NO_LIMIT) -> Region:
+    """A cursor before the entry at `position`, about whose predecessor nothing is known."""
+    cursor = Region.allocate(layout.CURSOR_SIZE)
+    cursor.store_i64(layout.POSITION, position)
+    cursor.store_i64(layout.LIMIT, limit)
+    cursor.store_i64(layout.UNIT, unit)
+    return cursor
+
+
+def chain_cursor(cursor: Region, sequence: int, digest: int) -> None:
+    """Tell the cursor which entry was before: the next one must follow from it."""
+    cursor.store_i64(layout.SEQUENCE, sequence)
+    cursor.store_i64(layout.DIGEST, digest)
+    cursor.store_i64(layout.CHAINED, 1)
+
+
+class JournalReader:
+    """Reads the journal in `directory`; raises a `JournalError` for files that are not one journal."""
+
+    def __init__(self, directory: Path, unit: int = UNIT, segments: list[SegmentFile] | None = None) -> None:
+        """Read all segments of the directory, or only those given."""
+        self.directory = Path(directory)
+        self.unit = unit
+        self._regions: dict[Path, Region] = {}
+        self.segments = list_segments(self.directory, unit) if segments is None else segments
+
+    def refresh(self) -> None:
+        """Look again which segments there are."""
+        self.segments = list_segments(self.directory, self.unit)
+        present = {segment.path for segment in self.segments}
+        self._regions = {path: region for path, region in self._regions.items() if path in present}
+
+    @property
+    def first_position(self) -> int:
+        """Position of the first byte that the files hold."""
+        return self.segments[0].first if self.segments else 0
+
+    @property
+    def end_of_files(self) -> int:
+        """Position after the last byte that the files have room for."""
+        return self.segments[-1].end if self.segments else 0
+
+    def region(self, segment: SegmentFile) -> Region:
+        """The mapped bytes of a segment."""
+        found = self._regions.get(segment.path)
+        if found is None:
+            found = self._regions[segment.path] = map_segment(segment)
+        return found
+
+    def segment_at(self, position: int) -> SegmentFile | None:
+        """The segment that holds `position`, None where the files end. Raises for what lies before the first."""
+        if position < self.first_position:
+            raise JournalError(f"position is before the journal: position={position} first={self.first_position}")
+        if position >= self.end_of_files:
+            self.refresh()
+        index = bisect_right(self.segments, position, key=lambda segment: segment.first) - 1
+        return self.segments[index] if index >= 0 and position < self.segments[index].end else None
+
+    def read(self, position: int) -> Entry:
+        """The entry that begins at `position`, checked."""
+        cursor = make_cursor(position, self.unit)
+        entry = self.next(cursor)
+        if entry is None or entry.position != position:
+            raise JournalError(f"no entry begins at position={position}: {self._reason(cursor)}")
+        return entry
+
+    def next(self, cursor: Region) -> Entry | None:
+        """The entry at a cursor, which goes past it; None where no whole entry follows, the cursor's CODE says why."""
+        cursor.store_i64(layout.CODE, 0)
+        while (segment := self.segment_at(cursor.load_i64(layout.POSITION))) is not None:
+            region = self.region(segment)
+            offset = next_entry(region, segment.first, cursor)
+            if offset >= 0:
+                return Entry(region.view[offset:])
+            if offset != END_OF_RANGE or cursor.load_i64(layout.POSITION) >= cursor.load_i64(layout.LIMIT):
+                return None
+        return None
+
+    def entries(
+        self, *, position: int | None = None, sequence: int | None = None, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """Entries from a position (of an entry) or a sequence on, by default from the first one.
+
+        Ends at `limit`, or where what was written ends. Raises `JournalDamagedError` for damage below what is durable,
+        at `limit` and below.
+        """
+        start = self.find(sequence) if sequence is not None else position
+        if start is None:
+            start = self.first_position
+        cursor = make_cursor(start, self.unit, NO_LIMIT if limit is None else limit)
+        if start == 0:
+            chain_cursor(cursor, 0, 0)
+        while (entry := self.next(cursor)) is not None:
+            yield entry
+        end = cursor.load_i64(layout.POSITION)
+        if limit is None:
+            self.judge(cursor)
+        elif end < limit and end < self.end_of_files:
+            raise JournalDamagedError(end, cursor.load_i64(layout.SEQUENCE) + 1, limit, self._reason(cursor))
+
+    def judge(self, cursor: Region, durable: int = 0) -> int:
+        """Whether a stopped cursor stands at the journal's end: raises `JournalDamagedError` when it doesn't (rule 9).
+
+        Returns the highest durable position known: `durable`, or what an entry before or behind the cursor knew.
+        """
+        position = cursor.load_i64(layout.POSITION)
+        durable = max(durable, cursor.load_i64(layout.DURABLE))
+        beyond = make_cursor(position, self.unit)
+        for segment in self.segments:
+            if segment.end > position:
+                beyond.store_i64(layout.POSITION, max(position, segment.first))
+                durable = max(durable, durable_beyond(self.region(segment), segment.first, beyond))
+        if position < durable:
+            sequence = cursor.load_i64(layout.SEQUENCE) + 1
+            raise JournalDamagedError(position, sequence, durable, self._reason(cursor))
+        return durable
+
+    @staticmethod
+    def _reason(cursor: Region) -> str:
+        return CHECK_NAMES[cursor.load_i64(layout.CODE)]
+
+    def first_entry_of_unit(self, position: int) -> Entry | None:
+        """The entry with which the unit at `position` begins; None where nothing whole was written."""
+        return self.next(make_cursor(position, self.unit, position + self.unit))
+
+    def find(self, sequence: int) -> int:
+        """Position of an entry by its sequence. Raises `SequenceNotFoundError`, `JournalDamagedError`."""
+        first = self.first_entry_of_unit(self.first_position) if self.segments else None
+        if first is None or sequence < first.sequence:
+            raise SequenceNotFoundError(sequence, first.sequence if first else 0, 0)
+        cursor = self._cursor_in_last_unit(sequence)
+        while (entry := self.next(cursor)) is not None:
+            if entry.sequence == sequence:
+                return entry.position
+        self.judge(cursor)
+        raise SequenceNotFoundError(sequence, first.sequence, cursor.load_i64(layout.SEQUENCE))
+
+    def _cursor_in_last_unit(self, sequence: int) -> Region:
+        """A cursor at the last unit whose first entry has at most that sequence."""
+        low, high = self.first_position // self.unit, self.end_of_files // self.unit
+        while high - low > 1:
+            middle = (low + high) // 2
+            entry = self.first_entry_of_unit(middle * self.unit)
+            if entry is not None and entry.sequence <= sequence:
+                low = middle
+            else:
+                high = middle
+        return make_cursor(low * self.unit, self.unit)
+
+    def last_sequence(self) -> int:
+        """Sequence of the last whole entry, 0 when there is none."""
+        if not self.segments:
+            return 0
+        cursor = self._cursor_in_last_unit(NO_LIMIT)
+        while (segment := self.segment_at(cursor.load_i64(layout.POSITION))) is not None:
+            if walk(self.region(segment), segment.first, cursor) != END_OF_RANGE:
+                break
+        return cursor.load_i64(layout.SEQUENCE)
