@@ -1,0 +1,90 @@
+"""A figure: our samples beside the peers', taken in alternating rounds, and what is said about them.
+
+    Comparison(name, unit, better)
+        ours      [sample per round]
+        peers     {name: [sample per round]}, or {name: "why it is not there"}
+    ratio of a round = how many times better we are than the peer in that round; reported as median, lowest, highest
+
+A ratio is meaningful on a noisy machine, an absolute figure is not: `absolute` targets are used only where there is no peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal
+
+Sampler = Callable[[], float]
+
+
+@dataclass
+class Comparison:
+    """One figure. `better` says whether more or less is good; `target` is text, `met` is decided by the measurement."""
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower"]
+    ours: list[float] = field(default_factory=list)
+    peers: dict[str, list[float]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    target: str = ""
+    met: bool | None = None
+    excludes: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def ratios(self, peer: str) -> list[float]:
+        """Round by round, how many times better we are than `peer`."""
+        pairs = zip(self.ours, self.peers[peer], strict=True)
+        return [ours / theirs if self.better == "higher" else theirs / ours for ours, theirs in pairs]
+
+    def ratio(self, peer: str) -> float:
+        """The median of `ratios(peer)`."""
+        return median(self.ratios(peer))
+
+    @property
+    def middle(self) -> float:
+        """The median of our samples."""
+        return median(self.ours)
+
+    def decide(self, **least_ratio: float) -> Comparison:
+        """Set `met`: the median ratio to each named peer reaches its least; None while one of them is not there."""
+        reached = [self.ratio(peer) >= least for peer, least in least_ratio.items() if peer in self.peers]
+        self.met = all(reached) if len(reached) == len(least_ratio) or not all(reached) else None
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the results file."""
+        ratios = {
+            peer: {"median": self.ratio(peer), "lowest": min(self.ratios(peer)), "highest": max(self.ratios(peer))}
+            for peer in self.peers
+        }
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "better": self.better,
+            "median": self.middle,
+            "samples": self.ours,
+            "peers": self.peers,
+            "ratios": ratios,
+            "missing": self.missing,
+            "target": self.target,
+            "met": self.met,
+            "excludes": self.excludes,
+            "details": self.details,
+        }
+
+
+def alternate(comparison: Comparison, ours: Sampler, peers: Mapping[str, Sampler], rounds: int) -> Comparison:
+    """Take `rounds` samples of us and of each peer in turn. A peer that raises is not there, and the reason is kept."""
+    present = dict(peers)
+    for _ in range(rounds):
+        comparison.ours.append(ours())
+        for name, sample in list(present.items()):
+            try:
+                comparison.peers.setdefault(name, []).append(sample())
+            except Exception as error:  # whatever keeps a peer from running is the reader's business, not ours
+                comparison.peers.pop(name, None)
+                comparison.missing[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                del present[name]
+    return comparison
