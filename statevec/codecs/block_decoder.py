@@ -108,10 +108,21 @@ def make_block_decoder(fields: tuple[FieldLayout, ...], dialect: Dialect, named:
     generator = _Generator(dialect, named)
     # offsets only grow: within a block by the schema's rules, and a composite is written where it stands
     expression = generator.block(fields, 0)
-    order = BYTE_ORDER_CODE[fields[0].byte_order] if fields else "<"
     scope = generator.scope
-    scope["unpack"] = struct.Struct(order + generator.code).unpack_from
+    scope["unpack"] = _struct(fields, generator).unpack_from
     targets = f"{', '.join(generator.variables)}, = unpack(buffer, offset)" if generator.variables else "pass"
     exec(f"def decode(buffer, offset):\n    {targets}\n    return {expression}\n", scope)
     decode: Callable[[Any, int], Any] = scope["decode"]
     return decode
+
+
+def _struct(fields: tuple[FieldLayout, ...], generator: _Generator) -> struct.Struct:
+    order = BYTE_ORDER_CODE[fields[0].byte_order] if fields else "<"
+    return struct.Struct(order + generator.code)
+
+
+def make_block_reader(fields: tuple[FieldLayout, ...], dialect: Dialect) -> Callable[[Any, int], tuple[Any, ...]]:
+    """The function (buffer, offset of the block) -> all that `struct` finds in it, nothing converted."""
+    generator = _Generator(dialect, named=False)
+    generator.block(fields, 0)
+    return _struct(fields, generator).unpack_from

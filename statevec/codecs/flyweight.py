@@ -22,7 +22,7 @@ from mmap import mmap
 from typing import Any, ClassVar, NoReturn
 
 from statevec.codecs.accessors import BlockView, make_getter, make_setter
-from statevec.codecs.block_decoder import make_block_decoder
+from statevec.codecs.block_decoder import make_block_decoder, make_block_reader
 from statevec.codecs.errors import (
     EncodeError,
     MissingFieldError,
@@ -38,10 +38,12 @@ from statevec.codecs.field_codec import Dialect, FieldCodec
 from statevec.codecs.header import HeaderCodec
 from statevec.codecs.layout import CompositeLayout, FieldLayout, MessageLayout
 
+COUNTED_IN_BYTES = (bytes, bytearray, mmap)
+
 
 def as_bytes(buffer: Any) -> tuple[Any, int]:
     """The buffer in a form whose offsets count bytes, and its length in bytes."""
-    if not isinstance(buffer, bytes | bytearray | mmap):
+    if not isinstance(buffer, COUNTED_IN_BYTES):
         buffer = memoryview(buffer).cast("B")
     return buffer, len(buffer)
 
@@ -150,6 +152,7 @@ class MessageView(SbeView):
     empty_block: ClassVar[bytes]
     """A block in which optional fields are null and all else is zero."""
     _header: ClassVar[HeaderCodec]
+    _raw: ClassVar[Any]
 
     def __init__(self, buffer: Any, offset: int = 0) -> None:
         self._buffer = buffer
@@ -174,6 +177,13 @@ class MessageView(SbeView):
     def block_tuple(self) -> tuple[Any, ...]:
         """Like `to_tuple`, of the fields of the block only."""
         return super().to_tuple()
+
+    def raw(self) -> tuple[Any, ...]:
+        """The block as `struct` unpacks it, composites and arrays laid out flat: enums and sets as integers, text as
+        bytes, nulls as they are encoded, no constants. The fastest way to read a whole block.
+        """
+        values: tuple[Any, ...] = self._raw(self._buffer, self._offset)
+        return values
 
     def to_dict(self) -> dict[str, Any]:
         self._refuse_unless_flat()
@@ -261,9 +271,10 @@ def _empty(block: bytearray, fields: tuple[FieldLayout, ...], base: int, dialect
 def message_view_class(layout: MessageLayout, header: HeaderCodec) -> type[MessageView]:
     """The view class of a message."""
     members = _members(layout.name, layout.fields, layout.name, "")
-    for each in (*layout.groups, *layout.data):
-        members[each.name] = _unsupported(each.name)
+    for name in (*(each.name for each in layout.groups), *(each.name for each in layout.data)):
+        members[name] = _unsupported(name)
     block = bytearray(layout.block_length)
     _empty(block, layout.fields, 0, SbeDialect(layout.name, ""))
     members.update(layout=layout, empty_block=bytes(block), _header=header)
+    members["_raw"] = staticmethod(make_block_reader(layout.fields, SbeDialect(layout.name, "")))
     return type(layout.name, (MessageView,), members)

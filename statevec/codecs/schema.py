@@ -35,6 +35,7 @@ from statevec.codecs.schema_messages import MessageBuilder, build_header
 from statevec.codecs.schema_source import Element, read_schema
 from statevec.codecs.schema_types import TypeBuilder
 
+NO_DECODER: tuple[Any, int] = (None, 0)
 BYTE_ORDERS: dict[str, ByteOrder] = {"littleEndian": "little", "bigEndian": "big"}
 
 
@@ -80,6 +81,7 @@ class Schema:
         """What can be used, but other implementations may refuse or read in another way; one text each."""
         self._header_codec = HeaderCodec(self.header, self.id, self.version)
         self._views: dict[str, type[MessageView]] = {}
+        self._decoders: dict[int, tuple[type[MessageView], int]] = {}
 
     def _add(self, builder: MessageBuilder, element: Element) -> None:
         if element.tag != "message":
@@ -164,22 +166,35 @@ class Schema:
                 offset=offset,
             )
         block_length, template_id, schema_id, _ = header.read(buffer, offset)
+        view, minimum = self._decoders.get(template_id, NO_DECODER)
+        block = offset + header.size
+        if schema_id != self.id or view is None or not minimum <= block_length <= length - block:
+            self._refuse(offset, block_length, template_id, schema_id, length - block)
+            view, minimum = self._prepare(template_id)  # nothing is wrong: the first message of its kind
+        return view(buffer, offset)
+
+    def _prepare(self, template_id: int) -> tuple[type[MessageView], int]:
+        layout = self.message(template_id)
+        found = (self.view(layout.name), layout.minimum_block_length)
+        self._decoders[template_id] = found
+        return found
+
+    def _refuse(self, offset: int, block_length: int, template_id: int, schema_id: int, available: int) -> None:
+        """Raise what is wrong with a header; `available` counts the bytes behind it."""
         if schema_id != self.id:
             raise WrongSchemaError(f"wrong schema: schemaId={schema_id} expected={self.id}", offset=offset)
         layout = self.message(template_id)
-        if block_length < layout.minimum_block_length:
+        minimum = layout.minimum_block_length
+        if block_length < minimum:
             raise BlockLengthError(
-                f"block too short: blockLength={block_length} minimum={layout.minimum_block_length}",
-                layout.name,
-                offset=offset,
+                f"block too short: blockLength={block_length} minimum={minimum}", layout.name, offset=offset
             )
-        if offset + header.size + block_length > length:
+        if block_length > available:
             raise TruncatedError(
-                f"buffer ends inside the block: blockLength={block_length} available={length - offset - header.size}",
+                f"buffer ends inside the block: blockLength={block_length} available={available}",
                 layout.name,
-                offset=offset + header.size,
+                offset=offset + self.header.size,
             )
-        return self.view(layout.name)(buffer, offset)
 
     def encode(self, message_name: str, values: Mapping[str, Any]) -> bytes:
         """Header and block of a message from its values by name; optional fields may be left out."""
