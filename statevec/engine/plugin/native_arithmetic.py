@@ -84,7 +84,7 @@ def describe(kind: Any) -> str:
     elif isinstance(plain, types.UnicodeType | types.StringLiteral):
         name = "text"
     else:
-        name = str(plain)
+        name = getattr(plain, "words", str(plain))
     return f"{name} or None" if isinstance(kind, types.Optional) else name
 
 
@@ -275,6 +275,7 @@ NATIVE: dict[str, Any] = {
     "absolute": _operation("abs()", 1, _absolute, _absolute_float),
     "minimum": _operation("min()", 2, _chosen("<"), _chosen("<")),
     "maximum": _operation("max()", 2, _chosen(">"), _chosen(">")),
+    "word": _operation("a key or value", 1, _unchanged),
     "to_integer": _operation("int()", 1, _unchanged, _truncate, types.int64),
     "to_float": _operation("float()", 1, _to_float, _unchanged, types.float64),
     "to_nearest": _operation("round()", 1, _unchanged, _to_nearest, types.int64),
