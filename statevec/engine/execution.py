@@ -57,7 +57,7 @@ class Execution:
         self.block = Region.allocate(LOOP_SIZE)
         self.scratch = Region.allocate(max_entry)
         self._undo = Region.allocate(undo_size)
-        self._touched = Region.allocate(TOUCHED_CAPACITY * 16)
+        self._touched = Region.allocate(TOUCHED_CAPACITY * layout.TOUCHED_ENTRY_SIZE)
         self.dispatch = dispatch
         self._fill_blocks(loop_budget, max_entry)
         self._make_genesis_rows()
