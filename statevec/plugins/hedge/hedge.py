@@ -77,7 +77,7 @@ class Market:
     bid_size: i64
     ask_size: i64
     exchange_time_ns: i64
-    last_midpoint: i64  # of the quote before, in half ticks
+    last_midpoint: i64  # of the quote before, in half ticks; 0 before the second quote
 
 
 @hedge.record(capacity=INSTRUMENTS_MAX)
@@ -118,7 +118,6 @@ def on_risk_config(tx, message):
         if len(tx.risk_settings) == INSTRUMENTS_MAX:
             return tx.reject(TOO_MANY_INSTRUMENTS)
         tx.risk_settings.insert(instrument).cross_at_trend = NEVER_CROSS
-        tx.hedge_targets.insert(instrument)
         tx.markets.insert(instrument)
     risk = tx.risk_settings.edit(instrument)
     risk.risk_switch = given(message.risk_switch, risk.risk_switch)
@@ -141,6 +140,8 @@ def on_hedge_intent(tx, message):
         return tx.reject(UNKNOWN_INSTRUMENT)
     if not -LARGEST <= message.target_quantity <= LARGEST:
         return tx.reject(BAD_QUANTITY)
+    if message.instrument not in tx.hedge_targets:
+        tx.hedge_targets.insert(message.instrument)
     tx.hedge_targets.edit(message.instrument).quantity = message.target_quantity
     work_towards_target(tx, message.instrument)
 
@@ -168,9 +169,7 @@ def on_market_data(tx, message):
     if 0 < market.exchange_time_ns - message.exchange_time_ns <= LATE_QUOTE_NS:
         return
     moved = market.bid_price != message.bid_price or market.ask_price != message.ask_price
-    if market.bid_price == 0:
-        market.last_midpoint = message.bid_price + message.ask_price
-    elif moved or market.exchange_time_ns != message.exchange_time_ns:
+    if moved or market.exchange_time_ns != message.exchange_time_ns:
         market.last_midpoint = market.bid_price + market.ask_price
     market.bid_price = message.bid_price
     market.ask_price = message.ask_price
@@ -247,7 +246,7 @@ def work_towards_target(tx, instrument):
         elif risk_off and is_working(order):
             cancel(tx, order, CancelReason.RISK_OFF)
     market = tx.markets[instrument]
-    if risk_off or market.bid_price == 0:
+    if risk_off or market.bid_price == 0 or instrument not in tx.hedge_targets:
         return
     target = tx.hedge_targets[instrument].quantity
     position = tx.positions[instrument].quantity if instrument in tx.positions else 0
@@ -270,7 +269,7 @@ def place(tx, risk, market, side, quantity):
     quantity = min(quantity, risk.order_size_limit)
     if crossing:
         quantity = min(quantity, market.ask_size if side == Side.BUY else market.bid_size)
-    wild = not is_in_band(risk, price, market.last_midpoint)
+    wild = market.last_midpoint > 0 and not is_in_band(risk, price, market.last_midpoint)
     if quantity <= 0 or wild or not is_in_band(risk, price, market.bid_price + market.ask_price):
         return
     order_id = tx.next_id()
