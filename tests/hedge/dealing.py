@@ -7,7 +7,6 @@ promises against that truth; whatever breaks one is an AssertionError that names
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +41,7 @@ class VenueOrder:
     price: int
     quantity: int
     filled: int = 0
+    expires_at_ns: int = 0
     status: int = OrderStatus.SENT
     cancel_asked: bool = False
 
@@ -141,6 +141,9 @@ class Dealing:
         fired = [each.advance(nanoseconds) for each in self.simulations]
         for entries in zip(*fired, strict=True):
             self._take(list(entries))
+        for venue in self.venues.values():
+            old = [each for each in venue.live if each.expires_at_ns <= self.now_ns and not each.cancel_asked]
+            assert old == [], f"works for too long: {old}"
 
     def _take(self, entries: list[Any]) -> None:
         outputs = [[(each.name, each.to_dict()) for each in entry.outputs] for entry in entries]
@@ -154,6 +157,14 @@ class Dealing:
             self._check_cancel(request)
         for request in self.placed:
             self._check_place(request)
+        for instrument, venue in self.venues.items():
+            if self._is_off(instrument):
+                working = [each for each in venue.live if not each.cancel_asked]
+                assert working == [], f"works while risk is off: {working}"
+
+    def _is_off(self, instrument: int) -> bool:
+        switch = self.limits.get(instrument, {}).get("risk_switch")
+        return self.desk_off or switch == RiskSwitch.RISK_OFF
 
     def _check_cancel(self, request: dict[str, Any]) -> None:
         order = self.venues[request["instrument"]].orders.get(request["order_id"])
@@ -165,7 +176,7 @@ class Dealing:
         """Every promise about a new order, against what is really true at the venue."""
         instrument, side, quantity = request["instrument"], request["side"], request["quantity"]
         venue, limits = self.venues[instrument], self.limits[instrument]
-        assert not self.desk_off and limits["risk_switch"] == RiskSwitch.RISK_ON, f"order while risk is off: {request}"
+        assert not self._is_off(instrument), f"order while risk is off: {request}"
         assert 1 <= quantity <= limits["order_size_limit"], f"order size limit crossed: {request}"
         assert len(venue.live) < limits["open_order_limit"], f"open order limit crossed: {request}"
         same_side = venue.open_lots(side) + quantity
@@ -177,9 +188,11 @@ class Dealing:
         for bid, ask in self.quotes[instrument][-2:]:
             distance = abs(2 * request["price"] - bid - ask)
             assert distance <= 2 * limits["price_band"], f"outside the price band of {bid} {ask}: {request}"
-        assert request["expires_at_ns"] == self.now_ns + limits["max_order_age_ns"]
-        assert request["order_id"] not in venue.orders, f"order id used twice: {request}"
-        venue.orders[request["order_id"]] = VenueOrder(request["order_id"], side, request["price"], quantity)
+        expires_at_ns = self.now_ns + limits["max_order_age_ns"]
+        assert request["expires_at_ns"] == expires_at_ns, f"wrong expiry: {request}"
+        order_id = request["order_id"]
+        assert all(order_id not in each.orders for each in self.venues.values()), f"order id used twice: {request}"
+        venue.orders[order_id] = VenueOrder(order_id, side, request["price"], quantity, expires_at_ns=expires_at_ns)
 
     # -- what a test says ------------------------------------------------------------------------------------------
 
@@ -198,10 +211,15 @@ class Dealing:
         assert self.send("RiskConfig", instrument=WHOLE_DESK, risk_switch=switch) == 0
 
     def quote(self, bid: int, ask: int, instrument: int = 1, **fields: Any) -> int:
-        """A good quote, now."""
-        self.quotes.setdefault(instrument, []).append((bid, ask))
+        """A quote, by default a good one, now."""
+        quotes = self.quotes.setdefault(instrument, [])
+        quotes.append((bid, ask))
         rest = {"bid_size": 50, "ask_size": 50, "exchange_time_ns": self.now_ns, **fields}
-        return self.send("MarketData", instrument=instrument, bid_price=bid, ask_price=ask, **rest)
+        outcome = self.send("MarketData", instrument=instrument, bid_price=bid, ask_price=ask, **rest)
+        taken = outcome == 0 and self.state.markets[instrument].exchange_time_ns == rest["exchange_time_ns"]
+        if not taken:
+            quotes.pop()
+        return outcome
 
     def intend(self, target: int, instrument: int = 1) -> int:
         return self.send("HedgeIntent", instrument=instrument, target_quantity=target)
@@ -225,8 +243,3 @@ class Dealing:
         self.venue.accept(order)
         self.hear()
         return order
-
-
-def some(chance: random.Random, orders: list[VenueOrder]) -> VenueOrder | None:
-    """One of the orders, or None when there are none."""
-    return chance.choice(orders) if orders else None
