@@ -16,7 +16,6 @@ is 0: the next leader attaches it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from statevec.engine import engine_state, loop_layout
 from statevec.engine.append import append_admin, log_of
@@ -40,9 +39,11 @@ from statevec.ipc.ring_kernels import (
 )
 from statevec.ipc.ring_layout import APPENDED_SEQUENCE, HEAD, RELEASED_SEQUENCE
 from statevec.ipc.ring_repair import RingError, records_region
-from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError, read_header
+from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError
 from statevec.journal import admin_layout
 from statevec.journal.entry_layout import RING_ATTACH
+from statevec.roles.events import report
+from statevec.roles.takeover import was_finished
 from statevec.state.tables import find
 
 FIRST_SOURCE = 1
@@ -152,13 +153,11 @@ def _open_ring(
         block.store_i64(offset, state.sequence)
     block.store_i64(loop_layout.RING_CHECKPOINT_SEQUENCE, state.sequence)
     block.store_i64(loop_layout.RING_DUPLICATE_RUN, state.duplicate_run)
-    try:
-        segment = _attach_or_create(instance, config, state.sequence, group)
-    except SegmentError:
-        ring = EngineRing(config.name, source, None, block)
+    segment = _attach_or_create(instance, config, state.sequence, group)
+    ring = EngineRing(config.name, source, segment, block)
+    if segment is None:
         _quarantine(execution, ring, state, CORRUPT_PAGE)
         return ring
-    ring = EngineRing(config.name, source, segment, block)
     capacity = segment.capacity
     records = records_region(segment)
     block.store_i64(loop_layout.RING_ADDRESS, records.address)
@@ -190,13 +189,18 @@ def _start_position(segment: Segment, state: SourceState, head: int) -> int:
     return 0 if head == 0 else CORRUPT_HEAD
 
 
-def _attach_or_create(instance: Instance, config: RingConfig, last_sequence: int, group: str | None) -> Segment:
+def _attach_or_create(instance: Instance, config: RingConfig, last_sequence: int, group: str | None) -> Segment | None:
+    """The ring's segment; None when there is one that cannot be what it says."""
     path = SHARED_MEMORY / instance.segment_name(f"ring-{config.name}")[1:]
-    if path.exists() and not _was_finished(path):
+    if path.exists() and not was_finished(path):
         path.unlink()  # its maker died in the middle, nobody ever attached to it
     if not path.exists():
         return create_ring(config.name, config.capacity, instance.instance_id, last_sequence=last_sequence, group=group)
-    segment = attach_ring(config.name, instance.instance_id)
+    try:
+        segment = attach_ring(config.name, instance.instance_id)
+    except (SegmentError, RingError) as error:
+        report("ring_damaged", ring=config.name, reason=str(error))
+        return None
     if segment.capacity != config.capacity:
         found = segment.capacity
         segment.close()
@@ -205,12 +209,6 @@ def _attach_or_create(instance: Instance, config: RingConfig, last_sequence: int
             f"configured={config.capacity}; stop its producer, run `statevec clean`, start again"
         )
     return segment
-
-
-def _was_finished(path: Path) -> bool:
-    with open(path, "rb") as file:
-        header = read_header(file.fileno())
-    return header is not None and header.magic != 0
 
 
 def _quarantine(execution: Execution, ring: EngineRing, state: SourceState, reason: int) -> None:

@@ -1,0 +1,25 @@
+"""`statevec run`: one engine process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from statevec.engine.config import load_config
+
+
+@click.command()
+@click.argument("configuration", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Written once the engine leads (JSON).")
+@click.option("--ready-fd", type=int, help="A line of JSON goes to this descriptor once the engine leads.")
+@click.option("--accept-clock", is_flag=True, help="Lead although the clock is far from the last entry's time.")
+def run(configuration: Path, ready_file: Path | None, ready_fd: int | None, accept_clock: bool) -> None:
+    """Run an engine process with CONFIGURATION (a TOML file) until SIGTERM.
+
+    What it does it says on standard error, one JSON object a line.
+    """
+    config = load_config(configuration)
+    from statevec.roles.engine_process import run_engine  # loads the compiler: only for a configuration that is right
+
+    run_engine(config, accept_clock=accept_clock, ready_file=ready_file, ready_descriptor=ready_fd)

@@ -1,0 +1,147 @@
+"""The engine process: configuration, instance, lock, state from the journal, then lead until told to stop.
+
+    lock ─► halt mark? ─► plugin ─► take over (journal, log, state) ─► clock ─► epoch ─► lead ─► stop
+
+Invariants
+    The lock comes first: whoever does not get it is told who leads, and has changed nothing.
+    A halt mark is never passed over (protocol rule 11).
+    Standard error has one JSON event a line (`events`).
+
+Exit status: 0 after SIGTERM or SIGINT with everything on disk; the command line makes 1 of every error here.
+A crash at any point leaves what the next engine process needs; see the modules that this one puts together.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from statevec.engine.config import Config, ConfigError
+from statevec.engine.execution import Execution
+from statevec.engine.instance import (
+    INSTANCE_FILE,
+    Instance,
+    LeaderLock,
+    create_instance,
+    open_instance,
+    prepare_directory,
+    replace_file,
+)
+from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
+from statevec.roles.events import report
+from statevec.roles.leader import Leader
+from statevec.roles.locked_memory import lock_memory
+from statevec.roles.takeover import Decider, check_clock, take_over
+
+
+class StopRequest:
+    """Becomes set when SIGTERM or SIGINT arrives."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.signal_name = ""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._arrived)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        self.signal_name = signal.Signals(number).name
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most that long; whether the request is there."""
+        return self._event.wait(seconds)
+
+
+def run_engine(
+    config: Config,
+    *,
+    accept_clock: bool = False,
+    ready_file: Path | None = None,
+    ready_descriptor: int | None = None,
+) -> None:
+    """Lead the configured instance until SIGTERM or SIGINT; call it in a process's main thread.
+
+    Once it leads, `ready_file` is written and a line goes to `ready_descriptor`, both a JSON object.
+    """
+    started = time.monotonic()
+    request = StopRequest()
+    prepare_directory(config.directory)
+    with LeaderLock(config.directory) as lock:
+        lock.record()
+        genesis = not (config.directory / INSTANCE_FILE).exists()
+        instance = create_instance(config.directory) if genesis else open_instance(config.directory)
+        instance.refuse_when_halted()
+        report("started", instance=instance.genesis.instance_id, directory=str(instance.directory), genesis=genesis)
+        plugin = load_plugin(config.plugin_directory)
+        _check_gateways(config, plugin)
+        instance.store_plugin(config.plugin_directory, plugin.content_hash)
+        execution = Execution(
+            plugin.table_specs,
+            plugin.dispatch(config.engine.tier),
+            undo_size=config.engine.undo_size,
+            loop_budget=config.engine.loop_budget,
+        )
+        leader = _take_lead(instance, config, execution, plugin, accept_clock)
+        try:
+            leader.begin()
+            lock.record(
+                epoch=leader.epoch,
+                durability=config.instance.durability,
+                content_hash=plugin.content_hash,
+                rings=leader.sources,
+                gateways={gateway.name: gateway.messages for gateway in config.gateway},
+            )
+            problem = lock_memory()
+            if problem is not None:
+                report("memory_not_locked", reason=problem)
+            facts = {
+                "instance": instance.genesis.instance_id,
+                "epoch": leader.epoch,
+                "sequence": leader.sequence,
+                "position": leader.position,
+            }
+            report("leading", **facts, seconds=round(time.monotonic() - started, 3))
+            _say_ready(facts, ready_file, ready_descriptor)
+            leader.control(request.wait)
+        finally:
+            leader.stop()
+        report("stopped", by=request.signal_name, sequence=leader.sequence, position=leader.position)
+
+
+def _take_lead(
+    instance: Instance, config: Config, execution: Execution, plugin: LoadedPlugin, accept_clock: bool
+) -> Leader:
+    decider = Decider(plugin.name, plugin.version, plugin.content_hash)
+    taken = take_over(instance, config, execution, decider)
+    leader = Leader(instance, config, execution, taken, decider)
+    if not accept_clock:
+        try:
+            check_clock(execution, config, time.time_ns())
+        except BaseException:
+            leader.stop()
+            raise
+    return leader
+
+
+def _check_gateways(config: Config, plugin: LoadedPlugin) -> None:
+    """Messages that the configuration binds to gateways must be in the plugin's schema."""
+    for number, gateway in enumerate(config.gateway):
+        for message in gateway.messages or ():
+            if message not in plugin.schema.messages:
+                known = ", ".join(sorted(plugin.schema.messages))
+                raise ConfigError(f"gateway[{number}].messages: no such message {message!r}; the schema has {known}")
+
+
+def _say_ready(facts: dict[str, object], ready_file: Path | None, ready_descriptor: int | None) -> None:
+    line = msgspec.json.encode({"pid": os.getpid(), **facts}) + b"\n"
+    if ready_file is not None:
+        replace_file(ready_file, line, durable=False)
+    if ready_descriptor is not None:
+        os.write(ready_descriptor, line)
+        os.close(ready_descriptor)

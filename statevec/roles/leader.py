@@ -1,0 +1,229 @@
+"""One leadership: the threads of an engine process, from the leadership entry to a clean end.
+
+    engine thread      the native loop (`engine.loop`), pinned when asked
+    journaler thread   log to segment files (`journal.journaler`)
+    main thread        signals; prepares segments, checks rings slowly, copies counters, notices what died
+
+Invariants
+    The epoch is durable before its first entry (protocol rule 14).
+    The loop block belongs to the engine thread while the loop runs; the main thread writes STOP and suspects only.
+    `stop` returns when everything appended is in the journal, in `disk` mode durable.
+    The process does not fork while it leads (rule 13).
+
+A crash at any point leaves log, rings and journal for the next leader.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from statevec import __version__
+from statevec.engine import engine_state, loop_layout
+from statevec.engine.append import append_admin
+from statevec.engine.config import Config
+from statevec.engine.engine_state import CLOCK
+from statevec.engine.execution import Execution
+from statevec.engine.execution_layout import LOGIC_VERSION
+from statevec.engine.instance import Instance
+from statevec.engine.loop import run_loop
+from statevec.ipc import log_layout
+from statevec.ipc.idle import STRATEGIES
+from statevec.ipc.memory import Region
+from statevec.ipc.pinning import available_cores, pin, pin_to
+from statevec.ipc.python_call import load_acquire, store_release
+from statevec.journal import admin_layout
+from statevec.journal.entry_layout import LEADERSHIP
+from statevec.roles.engine_counters import EngineCounters
+from statevec.roles.engine_rings import EngineRing, number_sources, open_rings, source_state
+from statevec.roles.events import report
+from statevec.roles.takeover import Decider, Taken
+from statevec.state.tables import find
+
+CONTROL_INTERVAL_SECONDS = 0.01
+SLOW_CHECK_TURNS = 20
+"""Every so many turns of the main thread the rings are checked and counters copied."""
+START_TIMEOUT_SECONDS = 120.0
+"""Within that the loop must have been compiled, or loaded, and run."""
+
+
+class LeadershipError(Exception):
+    """The leadership ended otherwise than by being told to stop."""
+
+
+class Leader:
+    """Leads `instance` with what was taken over; `begin`, then `control` until a stop is asked for, then `stop`."""
+
+    def __init__(
+        self, instance: Instance, config: Config, execution: Execution, taken: Taken, decider: Decider
+    ) -> None:
+        self.instance = instance
+        self.config = config
+        self.execution = execution
+        self.log = taken.log
+        self.journaler = taken.journaler
+        self.rings: list[EngineRing] = []
+        self.sources = number_sources(config.rings, taken.history.sources)
+        self.epoch = 0
+        self._taken = taken
+        self._decider = decider
+        self._reason = 0
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
+        self._counters: EngineCounters | None = None
+
+    def begin(self) -> None:
+        """Begin the next epoch: persist it, append the leadership entry and what the rings need, start the loop."""
+        row = find(self.execution.tx, CLOCK, 0)
+        in_log = self.execution.arena.load_i64(row + engine_state.CLOCK_EPOCH)
+        self.epoch = max(self.instance.read_epoch(), in_log) + 1
+        self.instance.begin_epoch(self.epoch)
+        # SYNC POINT: pairs with the acquire in the loop of a leader that this one supersedes.
+        store_release(self.log.region, log_layout.EPOCH, self.epoch)
+        self._fill_block()
+        self._append_leadership()
+        instance = self.config.instance
+        self.rings = open_rings(self.instance, self.config.rings, self.sources, self.execution, instance.group)
+        for ring in self.rings:
+            if ring.status != loop_layout.RING_OPEN:
+                report("quarantined", ring=ring.name, reason="what it holds cannot be right")
+        self._note_running_input()
+        self._counters = EngineCounters(self.instance, self.rings, self.config.instance.group)
+        self._start_thread()
+
+    def _fill_block(self) -> None:
+        row = find(self.execution.tx, CLOCK, 0)
+        region, engine = self.log.region, self.config.engine
+        for offset, value in (
+            (loop_layout.LOG_ADDRESS, region.address),
+            (loop_layout.LOG_SIZE, region.size),
+            (loop_layout.LOG_CAPACITY, self.log.capacity),
+            (loop_layout.UNIT, self.instance.genesis.unit),
+            (loop_layout.MAX_INPUT, self.instance.genesis.max_input),
+            (loop_layout.DURABILITY, self._durability),
+            (loop_layout.EPOCH, self.epoch),
+            (loop_layout.CLOCK_OFFSET_NS, time.time_ns() - time.monotonic_ns()),
+            (loop_layout.BATCH, engine.batch_size),
+            (loop_layout.IDLE, STRATEGIES[engine.idle]),
+            (loop_layout.POISON_LIMIT, engine.poison_limit),
+            (loop_layout.NEXT_POSITION, self._taken.position),
+            (loop_layout.PUBLISHED, self._taken.position),
+            (loop_layout.LAST_TIME_NS, self.execution.arena.load_i64(row + engine_state.CLOCK_LAST_TIME_NS)),
+        ):
+            self.execution.block.store_i64(offset, value)
+
+    @property
+    def _durability(self) -> int:
+        return loop_layout.DISK if self.config.instance.durability == "disk" else loop_layout.MEMORY
+
+    def _append_leadership(self) -> None:
+        genesis = self.instance.genesis
+        message = admin_layout.leadership(
+            epoch=self.epoch,
+            instance_id=self.instance.instance_id,
+            wall_clock_ns=time.time_ns(),
+            limits=(genesis.unit, genesis.max_entry, genesis.max_input),
+            logic_version=self.execution.block.load_i64(LOGIC_VERSION),
+            durability=self._durability,
+            engine_version=__version__,
+            plugin_name=self._decider.name,
+            plugin_version=self._decider.version,
+            content_hash=self._decider.content_hash,
+        )
+        append_admin(self.execution.block, self.execution.tx, LEADERSHIP, 0, Region.of(message))
+
+    def _note_running_input(self) -> None:
+        """Pass on what a dead leader was executing, unless the log has it (rule 17)."""
+        region = self.log.region
+        source = region.load_i64(log_layout.RUNNING_SOURCE)
+        sequence = region.load_i64(log_layout.RUNNING_SEQUENCE)
+        attempts = region.load_i64(log_layout.RUNNING_ATTEMPTS)
+        if source != 0 and sequence <= source_state(self.execution, source).sequence:
+            attempts = 0
+        self.execution.block.store_i64(loop_layout.POISON_SOURCE, source)
+        self.execution.block.store_i64(loop_layout.POISON_SEQUENCE, sequence)
+        self.execution.block.store_i64(loop_layout.POISON_ATTEMPTS, attempts)
+
+    def _start_thread(self) -> None:
+        """Start the loop, keep all other threads off its core, and wait until it runs."""
+        core = self.config.engine.core
+        if core is not None:
+            others = available_cores() - {core}
+            if others:
+                pin_to(others)
+        self._thread.start()
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while self.execution.block.load_relaxed(loop_layout.TURNS) == 0 and self._thread.is_alive():
+            if time.monotonic() > deadline:
+                raise LeadershipError(f"engine loop did not start within {START_TIMEOUT_SECONDS} s")
+            time.sleep(CONTROL_INTERVAL_SECONDS)
+        self._check_thread()
+
+    def _run_loop(self) -> None:
+        try:
+            if self.config.engine.core is not None:
+                pin(self.config.engine.core)
+            self._reason = int(run_loop(self.execution.block, self.execution.tx))
+        except BaseException as failure:
+            self._failure = failure
+
+    def control(self, stop_asked: Callable[[float], bool]) -> None:
+        """The main thread's work until `stop_asked(seconds)`, which may wait that long, says so.
+
+        Raises `LeadershipError` when the leadership ended before.
+        """
+        turn = 0
+        while not stop_asked(CONTROL_INTERVAL_SECONDS):
+            self._check_thread()
+            turn += 1
+            if turn % SLOW_CHECK_TURNS == 0:
+                self._slow_turn()
+
+    def _slow_turn(self) -> None:
+        try:
+            self.journaler.prepare()
+        except OSError as error:
+            report("segment_not_prepared", error=str(error))
+        for ring in self.rings:
+            reason = ring.check()
+            if reason is not None:
+                report("ring_suspect", ring=ring.name, reason=reason)
+        if self._counters is not None:
+            self._counters.update(self.execution, self.journaler, self._thread.native_id)
+
+    def _check_thread(self) -> None:
+        if self._thread.is_alive():
+            return
+        if self._failure is not None:
+            raise LeadershipError(f"engine thread failed: {self._failure!r}") from self._failure
+        why = loop_layout.REASONS.get(self._reason, str(self._reason))
+        if self._reason == loop_layout.HALTED and self.journaler.error is not None:
+            raise LeadershipError(f"engine halted: {self.journaler.error}")
+        raise LeadershipError(f"engine loop ended: {why}")
+
+    def stop(self) -> None:
+        """End the loop, then the journaler, which first writes all that was appended; gives the rings' memory up."""
+        # SYNC POINT: pairs with the loop's acquire of STOP.
+        store_release(self.execution.block, loop_layout.STOP, 1)
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._reason == loop_layout.STOPPED:
+            self.log.region.store_i64(log_layout.RUNNING_ATTEMPTS, 0)  # nothing was cut short
+        try:
+            self.journaler.stop()
+        finally:
+            if self._counters is not None:
+                self._counters.update(self.execution, self.journaler)
+                self._counters.close()
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the last entry."""
+        return self.execution.sequence
+
+    @property
+    def position(self) -> int:
+        """The appended position."""
+        # SYNC POINT: pairs with the loop's publish.
+        return load_acquire(self.log.region, log_layout.APPENDED)

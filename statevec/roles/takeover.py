@@ -1,0 +1,207 @@
+"""Taking an instance over: from the lock to the moment at which a new epoch may begin.
+
+    the log is in shared memory     adopt it, never rebuild it: the journaler writes again what the disk may lack
+    it is not                       find the journal's end, cut a torn tail, make a log that begins there
+    then                            execute the journal again, up to the appended position
+
+Invariants
+    Only the holder of the instance's lock does this.
+    A log of this instance is adopted with all that it holds (protocol rule 15: in `memory` mode it has released entries
+    that no disk has). It is replaced, because another capacity or durability is configured, only after every byte of it
+    is in the journal and durable.
+    After it, journal and log end at the same position, and the arena is the state there.
+
+A crash at any point leaves what was there before, or a log or a segment file more; the next takeover finds its way
+from there.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from statevec.engine import engine_state
+from statevec.engine.config import Config
+from statevec.engine.engine_state import CLOCK
+from statevec.engine.execution import Execution
+from statevec.engine.instance import Instance
+from statevec.engine.replay import replay
+from statevec.ipc import log_layout
+from statevec.ipc.log import attach_log, create_log, released_offset
+from statevec.ipc.python_call import load_acquire, store_release
+from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
+from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT, RING_ATTACH_FORMAT
+from statevec.journal.entry_layout import LEADERSHIP, RING_ATTACH
+from statevec.journal.entry_view import Entry
+from statevec.journal.journaler import Journaler
+from statevec.journal.reader import JournalReader
+from statevec.journal.recovery import recover
+from statevec.roles.events import report
+from statevec.state.tables import find
+
+FLUSH_PAUSE_SECONDS = 0.001
+
+
+class TakeoverError(Exception):
+    """The instance cannot be led as it is; the text says what differs."""
+
+
+@dataclass(frozen=True)
+class Decider:
+    """The plugin that decided last, as the last leadership entry names it."""
+
+    name: str
+    version: str
+    content_hash: str
+
+
+@dataclass
+class History:
+    """What the journal says beside the state: who decided, and which ring is which source."""
+
+    decider: Decider | None = None
+    sources: dict[str, int] = field(default_factory=dict)
+
+    def note(self, entry: Entry) -> None:
+        """Take in an entry of the engine's own."""
+        if entry.kind == LEADERSHIP:
+            *_, name, version, content_hash = LEADERSHIP_FORMAT.unpack_from(entry.input, BLOCK)
+            self.decider = Decider(_text(name), _text(version), _text(content_hash))
+        elif entry.kind == RING_ATTACH:
+            _, source, name = RING_ATTACH_FORMAT.unpack_from(entry.input, BLOCK)
+            self.sources[_text(name)] = source
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\0").decode()
+
+
+@dataclass
+class Taken:
+    """What a leader begins with."""
+
+    log: Segment
+    journaler: Journaler
+    history: History
+    position: int
+    """Where the next entry goes."""
+
+
+def take_over(instance: Instance, config: Config, execution: Execution, decider: Decider) -> Taken:
+    """Bring journal, log and state together; see the module's docstring. `decider` is what is to decide from now on."""
+    log = find_log(instance)
+    adopted = log is not None
+    end = recover(instance.journal_directory)
+    if log is None:
+        log = _make_log(instance, config, end.position)
+    # SYNC POINT: pairs with the dead leader's release of the appended position.
+    position = load_acquire(log.region, log_layout.APPENDED)
+    if position < end.position:
+        raise TakeoverError(f"journal has more than the log: journal={end.position} log={position} log={log.name!r}")
+    store_release(log.region, log_layout.HALTED, 0)  # SYNC POINT: pairs with the loop; the halt mark was looked at
+    journaler = _start_journaler(instance, config, log)
+    _wait_flushed(log, journaler, config.instance.durability, position)
+    if adopted and _differs(log, config):
+        journaler.stop()
+        log.unlink()
+        log.close()
+        log = _make_log(instance, config, position)
+        journaler = _start_journaler(instance, config, log)
+    history = History()
+
+    def notice(entry: Entry) -> None:
+        history.note(entry)
+        if history.decider is not None:
+            refuse_other_decider(history.decider, decider)
+
+    result = replay(execution, JournalReader(instance.journal_directory), position, notice)
+    if result.difference is not None:
+        journaler.stop()
+        raise TakeoverError(
+            f"executing the journal again gives something else at sequence={result.difference.sequence} "
+            f"position={result.difference.position}; run: statevec verify --instance {instance.directory}"
+        )
+    report("recovered", entries=result.entries, sequence=result.sequence, position=position, adopted_log=adopted)
+    return Taken(log, journaler, history, position)
+
+
+def find_log(instance: Instance) -> Segment | None:
+    """The instance's log in shared memory, None when there is none; who calls this holds the lock."""
+    path = SHARED_MEMORY / instance.segment_name("log")[1:]
+    if path.exists() and not was_finished(path):
+        path.unlink()  # its maker died in the middle, nobody ever attached to it
+    return attach_log(instance.instance_id, writable=True) if path.exists() else None
+
+
+def was_finished(path: Path) -> bool:
+    """Whether the segment file at `path` was completed by its maker."""
+    with open(path, "rb") as file:
+        header = read_header(file.fileno())
+    return header is not None and header.magic != 0
+
+
+def _make_log(instance: Instance, config: Config, position: int) -> Segment:
+    return create_log(
+        instance.instance_id,
+        config.log.capacity,
+        released_by="leader" if config.instance.durability == "memory" else "journaler",
+        position=position,
+        group=config.instance.group,
+    )
+
+
+def _differs(log: Segment, config: Config) -> bool:
+    released_by_leader = released_offset(log) == log_layout.RELEASED_BY_LEADER
+    return log.capacity != config.log.capacity or released_by_leader != (config.instance.durability == "memory")
+
+
+def _start_journaler(instance: Instance, config: Config, log: Segment) -> Journaler:
+    journaler = Journaler(
+        instance.journal_directory,
+        log.region,
+        config.instance.durability,
+        segment_size=config.journal.segment_size,
+        halt_path=instance.halt_path,
+    )
+    journaler.start()
+    return journaler
+
+
+def _wait_flushed(log: Segment, journaler: Journaler, durability: str, position: int) -> None:
+    """Wait until the journal has all that the log had (rule 11)."""
+    flushed_at = log_layout.DURABLE if durability == "disk" else log_layout.WRITTEN
+    # SYNC POINT: pairs with the journaler's release of its positions.
+    while load_acquire(log.region, flushed_at) < position:
+        if not journaler.running:
+            journaler.stop()
+            raise TakeoverError(f"journaler ended before the log was written: {journaler.statistics()}")
+        time.sleep(FLUSH_PAUSE_SECONDS)
+
+
+def refuse_other_decider(last: Decider, configured: Decider) -> None:
+    """Another logic version decides only from a cutover on."""
+    if last.content_hash != configured.content_hash:
+        raise TakeoverError(
+            "another plugin decided so far: "
+            f"log={last.name} {last.version} ({last.content_hash[:12]}) "
+            f"configured={configured.name} {configured.version} ({configured.content_hash[:12]}); "
+            "the plugin's files must not change under an instance"
+        )
+
+
+def check_clock(execution: Execution, config: Config, now_ns: int) -> None:
+    """Refuse to lead with a clock that is far from the last entry's time (rule 20)."""
+    row = find(execution.tx, CLOCK, 0)
+    last_ns = execution.arena.load_i64(row + engine_state.CLOCK_LAST_TIME_NS)
+    if last_ns == 0:
+        return
+    ahead_ns = now_ns - last_ns
+    engine = config.engine
+    if -engine.clock_tolerance <= ahead_ns <= engine.downtime_tolerance:
+        return
+    raise TakeoverError(
+        f"clock is {'ahead of' if ahead_ns > 0 else 'behind'} the last entry by {abs(ahead_ns) / 1e9:.3f} s: "
+        f"now_ns={now_ns} last_ns={last_ns} engine.clock_tolerance={engine.clock_tolerance} "
+        f"engine.downtime_tolerance={engine.downtime_tolerance}; set the clock, or start once with --accept-clock"
+    )
