@@ -1,4 +1,4 @@
-"""Where the reference material of SBE lies: `data/sbe` of the shared folder beside the project. Tests skip without it."""
+"""Where the reference material of SBE lies: `data/sbe` of the shared folder beside the project; skip without it."""
 
 from __future__ import annotations
 
