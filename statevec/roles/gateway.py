@@ -27,13 +27,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from statevec.engine.instance import Instance, InstanceError, open_instance
+from statevec.engine.plugin.loader import load_plugin
 from statevec.ipc import log_layout
 from statevec.ipc.log import LogError, log_statistics
 from statevec.ipc.python_call import load_acquire
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalError
 from statevec.roles.cursor import Cursor, CursorFile
-from statevec.roles.messages import MessageFilter, load_schema
+from statevec.roles.messages import MessageFilter
 from statevec.roles.output_source import OutputSource
 
 FIRST_PAUSE_SECONDS = 0.000_02
@@ -260,4 +261,4 @@ def _filter(instance: Instance, name: str, messages: Iterable[str] | None) -> Me
         return None
     if leader is None or not leader.content_hash:
         raise InstanceError(f"messages cannot be told apart before an engine led the instance: {instance.directory}")
-    return MessageFilter(load_schema(instance.plugin_directory(leader.content_hash)), wanted)
+    return MessageFilter(load_plugin(instance.plugin_directory(leader.content_hash)).schema, wanted)

@@ -6,19 +6,10 @@ Nothing here keeps state.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from statevec.codecs.header import HeaderCodec
 from statevec.codecs.schema import Schema
 from statevec.engine.instance import InstanceError
-
-
-def load_schema(plugin_directory: Path) -> Schema:
-    """The one schema file in a plugin's directory."""
-    files = sorted(plugin_directory.glob("*.xml"))
-    if len(files) != 1:
-        raise InstanceError(f"expected one schema file in {plugin_directory}, found {len(files)}")
-    return Schema.load(files[0])
 
 
 class MessageFilter:

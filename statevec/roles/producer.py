@@ -26,6 +26,7 @@ from statevec.engine.config import NAME
 from statevec.engine.instance import InstanceError, open_instance
 from statevec.ipc.ring import Claim, RingProducer
 from statevec.ipc.ring_kernels import BACK_PRESSURED
+from statevec.ipc.ring_repair import Repair
 
 __all__ = ["BACK_PRESSURED", "Producer", "ProducerTimeoutError"]
 
@@ -119,6 +120,11 @@ class Producer:
     def released_sequence(self) -> int:
         """Entries of messages up to this number are released: the messages may be forgotten."""
         return self._ring.released_sequence
+
+    @property
+    def repaired(self) -> Repair:
+        """What was found in the ring when it was taken."""
+        return self._ring.repaired
 
     @property
     def max_length(self) -> int:

@@ -1,0 +1,89 @@
+"""`statevec resume`, `statevec ring repair`, `statevec clean`: what an operator does about what stopped."""
+
+from __future__ import annotations
+
+import click
+
+INSTANCE = click.option(
+    "--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory."
+)
+
+
+@click.command()
+@INSTANCE
+def resume(instance: str) -> None:
+    """Clear the halt mark that a disk error left, once the reason is known and gone.
+
+    The next engine writes everything again that is not known to be durable.
+    """
+    from statevec.engine.instance import LeaderLock, open_instance
+
+    opened = open_instance(instance)
+    with LeaderLock(opened.directory):
+        reason = opened.halt_reason()
+        if reason is None:
+            click.echo(f"{opened.directory} is not halted")
+            return
+        opened.clear_halt()
+    click.echo(f"cleared: {reason}")
+
+
+@click.group()
+def ring() -> None:
+    """Look after one ring."""
+
+
+@ring.command()
+@click.argument("name")
+@INSTANCE
+def repair(name: str, instance: str) -> None:
+    """Make ring NAME whole after its producer died: for producers that cannot do it themselves (Java, C++).
+
+    Python producers do the same whenever they start.
+    """
+    from statevec.roles.producer import Producer
+
+    with Producer(instance, name) as producer:
+        repaired = producer.repaired
+    click.echo(
+        f"ring {name}: {repaired.padded_bytes} bytes of uncommitted records became padding; "
+        f"next sequence {repaired.last_sequence + 1} (appended {repaired.appended_sequence}, "
+        f"released {repaired.released_sequence})"
+    )
+
+
+@click.command()
+@click.option("--instance", type=click.Path(exists=True, file_okay=False), help="Rings and log of this instance too.")
+@click.option("--lost", metavar="ID", help="Rings and log of an instance whose directory is gone (16 hex digits).")
+@click.option("--discard", is_flag=True, help="Also unread messages, and log bytes that no disk has. They are lost.")
+def clean(instance: str | None, lost: str | None, discard: bool) -> None:
+    """Remove the shared memory that dead processes left, and only that.
+
+    Rings and log of an instance outlive their engine on purpose: they go only with --instance (whose lock is taken
+    first) or --lost, and only when nothing in them is needed any more, or with --discard.
+    """
+    from statevec.engine.instance import LeaderLock, open_instance
+    from statevec.ipc.clean import clean as clean_segments
+
+    if instance is not None:
+        opened = open_instance(instance)
+        with LeaderLock(opened.directory):
+            actions = clean_segments(lambda _: True, instance_id=opened.instance_id, discard=discard)
+    elif lost is not None:
+        actions = clean_segments(lambda _: True, instance_id=_instance_id(lost), discard=discard)
+    else:
+        actions = clean_segments(lambda _: False, discard=discard)
+    for action in actions:
+        click.echo(f"{'removed' if action.removed else 'kept'} {action.name} ({action.size} bytes): {action.reason}")
+    if not actions:
+        click.echo("nothing to clean")
+
+
+def _instance_id(text: str) -> int:
+    try:
+        number = int(text, 16)
+    except ValueError:
+        number = 0
+    if len(text) != 16 or not 0 < number < 1 << 63:
+        raise click.UsageError(f"not an instance id: {text!r} (16 hex digits, as in instance.json)")
+    return number
