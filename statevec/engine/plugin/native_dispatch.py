@@ -299,7 +299,7 @@ def compile_dispatch(loaded: LoadedPlugin) -> Any:
     }
     bindings["check_invariants"] = njit(_rebound(_invariants_template, bindings), _nrt=False, nogil=True)
     function = _rebound(_dispatch_template, bindings)
-    compiled = CFunc(function, types.int64(types.int64, types.int64, types.int64), {}, {"_nrt": False})
+    compiled = CFunc(function, ((types.int64,) * 3, types.int64), {}, {"_nrt": False})
     enable_cache(compiled, extra=loaded.content_hash, module=__name__)
     compiled.compile()
     return compiled
