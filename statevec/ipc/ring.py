@@ -199,7 +199,7 @@ class _End:
             raise RingError(f"ring is corrupt: ring={self.segment.name!r} code={RING_CODES[code]} {self.statistics()}")
 
     def close(self) -> None:
-        """Give the segment up; a producer's lock goes with it."""
+        """Give the segment up."""
         self.segment.close()
 
     def __enter__(self) -> Self:
@@ -256,6 +256,12 @@ class RingProducer(_End):
         if body >= 0:
             return Claim(self, body, length)
         return None if body == BACK_PRESSURED else self._too_long(length)
+
+    def close(self) -> None:
+        """Give the segment and the producer's lock up."""
+        if self.segment.descriptor >= 0:
+            unlock_producer(self.segment)  # the mapping, which may live on, keeps the same open file
+        super().close()
 
     def _too_long(self, length: int) -> Any:
         limits = f"length={length} max={self.max_length} ring={self.segment.name!r}"

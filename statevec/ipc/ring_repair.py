@@ -108,7 +108,7 @@ def repair_records(ring: Region, capacity: int, result: Region) -> int:
 
 
 def lock_producer(segment: Segment) -> None:
-    """Become the ring's producer; `RingError` when another process is. Lasts until the segment is closed."""
+    """Become the ring's producer; `RingError` when another is. Lasts until `unlock_producer` or this process's end."""
     try:
         fcntl.flock(segment.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -62,7 +62,9 @@ class Log:
         for offset in range(0, size, 16):  # as the engine does: header and parts, in no order that matters
             word = int.from_bytes(content[offset : offset + 8], "little", signed=True)
             self.log.store_i64(layout.DATA + (place + offset) % CAPACITY, word)
-            self.memory.store_i64(layout.DATA + (place + offset + 8) % CAPACITY, int.from_bytes(content[8:16], "little"))
+            self.memory.store_i64(
+                layout.DATA + (place + offset + 8) % CAPACITY, int.from_bytes(content[8:16], "little")
+            )
         self.position = place + size
 
     def publish(self) -> None:

@@ -16,7 +16,9 @@ from tests.ipc.interleavings import Explored, Scenario, StepCopiedRegion, Steppe
 CAPACITY = 256
 MAX_MESSAGE = (CAPACITY >> layout.MAX_BODY_SHIFT) - layout.INGRESS_HEADER_SIZE
 MEMO: dict[object, object] = {}
-claim, commit, abort, offer = (plain(getattr(ring_kernels, name), MEMO) for name in ("claim", "commit", "abort", "offer"))
+claim, commit, abort, offer = (
+    plain(getattr(ring_kernels, name), MEMO) for name in ("claim", "commit", "abort", "offer")
+)
 open_producer, open_consumer = (plain(getattr(ring_kernels, name), MEMO) for name in ("open_producer", "open_consumer"))
 next_record, release_head, check_positions, resume_position = (
     plain(getattr(ring_kernels, name), MEMO)
