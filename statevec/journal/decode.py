@@ -72,7 +72,7 @@ def plain_value(value: Any) -> Any:
 
 
 class EntryDecoder:
-    """Decodes with the plugin's schema, its tables by their number in the directory, and the texts of its rejections."""
+    """Decodes with the plugin's schema, its tables by their number in the directory, and its rejections' texts."""
 
     def __init__(
         self,

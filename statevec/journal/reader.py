@@ -146,7 +146,8 @@ class JournalReader:
     def judge(self, cursor: Region, durable: int = 0) -> int:
         """Whether a stopped cursor stands at the journal's end: raises `JournalDamagedError` when it doesn't (rule 9).
 
-        Returns the highest durable position known: `durable`, or what an entry before or behind the cursor knew.
+        Returns the highest durable position known: `durable`, or what an entry before or behind the cursor knew. It is
+        no damage when a journaler at work writes the entry while this looks behind it.
         """
         position = cursor.load_i64(layout.POSITION)
         durable = max(durable, cursor.load_i64(layout.DURABLE))
@@ -155,10 +156,17 @@ class JournalReader:
             if segment.end > position:
                 beyond.store_i64(layout.POSITION, max(position, segment.first))
                 durable = max(durable, durable_beyond(self.region(segment), segment.first, beyond))
-        if position < durable:
+        if position < durable and not self._written_meanwhile(cursor):
             sequence = cursor.load_i64(layout.SEQUENCE) + 1
             raise JournalDamagedError(position, sequence, durable, self._reason(cursor))
         return durable
+
+    def _written_meanwhile(self, cursor: Region) -> bool:
+        """Whether a journaler at work has by now written the entry at which a cursor stopped."""
+        again = Region.allocate(layout.CURSOR_SIZE)
+        again.copy_from(0, cursor, 0, layout.CURSOR_SIZE)
+        segment = self.segment_at(again.load_i64(layout.POSITION))
+        return segment is not None and next_entry(self.region(segment), segment.first, again) >= 0
 
     @staticmethod
     def _reason(cursor: Region) -> str:

@@ -1,0 +1,51 @@
+"""The plugins that decided, out of an instance's plugin store, and what they say about the bytes of entries.
+
+Nothing is written; a crash leaves nothing.
+"""
+
+from __future__ import annotations
+
+from statevec.engine.engine_state import ENGINE_TABLES
+from statevec.engine.instance import Instance
+from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
+from statevec.journal.decode import EntryDecoder, own_schema
+from statevec.journal.entry_layout import LEADERSHIP
+from statevec.journal.entry_view import Entry
+from statevec.journal.errors import JournalError
+from statevec.journal.reader import JournalReader
+
+
+class PluginStoreError(JournalError):
+    """The logic version that decided is not in the store, or is not what it was."""
+
+
+def deciding_hash(leadership: Entry) -> str:
+    """Content hash (hex) of the plugin that a leadership entry names."""
+    return str(own_schema().decode(leadership.input).to_dict()["content_hash"])
+
+
+def first_decider(reader: JournalReader) -> str | None:
+    """Content hash of the plugin that decided first, None in an empty journal. The first entry is a leadership."""
+    first = next(reader.entries(), None) if reader.segments else None
+    if first is None:
+        return None
+    if first.kind != LEADERSHIP:
+        raise PluginStoreError(f"journal does not begin with a leadership: sequence={first.sequence} {first.kind_name}")
+    return deciding_hash(first)
+
+
+def stored_plugin(instance: Instance, content_hash: str) -> LoadedPlugin:
+    """Load a plugin from the store, and make sure that it is the one that decided."""
+    directory = instance.plugin_directory(content_hash)
+    if not directory.is_dir():
+        raise PluginStoreError(f"plugin is not in the store: content_hash={content_hash} directory={directory}")
+    plugin = load_plugin(directory)
+    if plugin.content_hash != content_hash:
+        raise PluginStoreError(f"plugin was changed in the store: content_hash={plugin.content_hash} in {directory}")
+    return plugin
+
+
+def decoder_for(plugin: LoadedPlugin) -> EntryDecoder:
+    """A decoder of entries that this plugin decided."""
+    tables = dict(enumerate([*ENGINE_TABLES, *plugin.table_specs]))
+    return EntryDecoder(plugin.schema, tables, plugin.rejections)

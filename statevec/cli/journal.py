@@ -1,0 +1,148 @@
+"""`statevec journal` and `statevec verify`: what an instance's journal holds, and whether it comes out the same again.
+
+Both only read, without a lock: a live instance goes on undisturbed. As JSON, `journal` prints one object a line and
+`verify` one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from statevec.audit.plugin_store import PluginStoreError, decoder_for, first_decider, stored_plugin
+from statevec.audit.verify import Verification, verify_instance
+from statevec.engine.instance import Instance, open_instance
+from statevec.journal.decode import EntryDecoder, hex64
+from statevec.journal.entry_layout import ENTRY_KINDS, PADDING
+from statevec.journal.entry_view import Entry
+from statevec.journal.reader import JournalReader
+
+INSTANCE = click.option(
+    "--instance",
+    "directory",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The instance's directory.",
+)
+FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+KINDS = [name for kind, name in ENTRY_KINDS.items() if kind != PADDING]
+
+
+@click.command()
+@INSTANCE
+@click.option("--from", "first", type=click.IntRange(1), help="First sequence; by default the first there is.")
+@click.option("--to", "last", type=click.IntRange(1), help="Last sequence; by default the last there is.")
+@click.option("--last", "count", type=click.IntRange(1), help="Only that many entries, the last ones.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only entries of this kind.")
+@FORMAT
+def journal(
+    directory: Path, first: int | None, last: int | None, count: int | None, kind: str | None, form: str
+) -> None:
+    """List the entries of an instance's journal: inputs, outputs and changes, decoded."""
+    if count is not None and (first is not None or last is not None):
+        raise click.UsageError("--last goes with neither --from nor --to")
+    instance = open_instance(directory)
+    reader = JournalReader(instance.journal_directory, instance.genesis.unit)
+    decoder = _decoder(instance, reader)
+    if count is not None:
+        first = max(1, reader.last_sequence() - count + 1)
+    if form == "table":
+        click.echo(f"{'SEQUENCE':>10}  {'TIME (UTC)':<29}  {'KIND':<15}  {'SOURCE':>6}  {'OUTCOME':<22}  DIGEST")
+    for entry in _selected(reader, first, last, kind):
+        if form == "json":
+            click.echo(msgspec.json.encode(decoder.entry(entry)).decode())
+        else:
+            for line in _lines(entry, decoder.entry(entry)):
+                click.echo(line)
+
+
+def _decoder(instance: Instance, reader: JournalReader) -> EntryDecoder:
+    """A decoder with the plugin that decides; without the plugin entries are shown with their bytes."""
+    content_hash = first_decider(reader)
+    if content_hash is None:
+        return EntryDecoder()
+    try:
+        return decoder_for(stored_plugin(instance, content_hash))
+    except PluginStoreError as error:
+        click.echo(f"warning: {error}; messages and records are shown as bytes", err=True)
+        return EntryDecoder()
+
+
+def _selected(reader: JournalReader, first: int | None, last: int | None, kind: str | None) -> Iterator[Entry]:
+    if not reader.segments or (first is not None and first > reader.last_sequence()):
+        return
+    for entry in reader.entries(sequence=first):
+        if last is not None and entry.sequence > last:
+            return
+        if kind is None or entry.kind_name == kind:
+            yield entry
+
+
+def _time(timestamp_ns: int) -> str:
+    seconds, nanoseconds = divmod(timestamp_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}"
+
+
+def _lines(entry: Entry, decoded: dict[str, Any]) -> Iterator[str]:
+    outcome = decoded["outcome"] + (" (gap before)" if entry.gap else "")
+    yield (
+        f"{entry.sequence:>10}  {_time(entry.timestamp_ns)}  {entry.kind_name:<15}  {entry.source:>6}  "
+        f"{outcome:<22}  {hex64(entry.digest)}"
+    )
+    if "rejection" in decoded:
+        yield _line("because", decoded["rejection"])
+    if decoded["input"] is not None:
+        yield _line("input", _message(decoded["input"]))
+    for output in decoded["outputs"]:
+        yield _line("output", _message(output))
+    for change in decoded["changes"]:
+        what = _fields(change["fields"]) if "fields" in change else f"bytes={change['bytes']}"
+        yield _line(change["operation"], f"{change['table']}[{change['row']}] version={change['version']} {what}")
+
+
+def _line(label: str, text: str) -> str:
+    return f"{'':>12}{label:<9} {text}"
+
+
+def _message(message: dict[str, Any]) -> str:
+    if "message" not in message:
+        return f"bytes={message['bytes']} ({message['reason']})"
+    return f"{message['message']} {_fields(message['fields'])}"
+
+
+def _fields(fields: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+@click.command()
+@INSTANCE
+@click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
+@FORMAT
+@click.pass_context
+def verify(context: click.Context, directory: Path, tier: Literal["compiled", "interpreted"], form: str) -> None:
+    """Execute an instance's journal again and compare every digest; exit status 1 where it differs or is damaged."""
+    found = verify_instance(directory, tier)
+    if form == "json":
+        click.echo(msgspec.json.encode(found.to_dict()).decode())
+    else:
+        _print_verification(found)
+    if not found.verified:
+        context.exit(1)
+
+
+def _print_verification(found: Verification) -> None:
+    for name, value in found.to_dict().items():
+        if name not in ("difference", "damage"):
+            click.echo(f"{name:<10} {value}")
+    if found.difference is not None:
+        difference = found.difference
+        click.echo(f"first difference at sequence={difference.sequence} position={difference.position}:")
+        for field in difference.fields:
+            click.echo(f"    {field.path}: recorded={field.recorded} executed={field.executed}")
+    if found.damage is not None:
+        click.echo(str(found.damage))
