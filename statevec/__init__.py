@@ -12,7 +12,22 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from statevec.engine.plugin.declare import Plugin
     from statevec.engine.plugin.errors import PluginError
-    from statevec.engine.plugin.kinds import Index, Key, Ordered, Unique, chars, f64, i8, i16, i32, i64, u8, u16, u32, u64
+    from statevec.engine.plugin.kinds import (
+        Index,
+        Key,
+        Ordered,
+        Unique,
+        chars,
+        f64,
+        i8,
+        i16,
+        i32,
+        i64,
+        u8,
+        u16,
+        u32,
+        u64,
+    )
     from statevec.engine.plugin.loader import load_plugin
 
 __all__ = [

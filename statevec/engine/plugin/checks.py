@@ -46,9 +46,7 @@ def _module_statement(source: PluginSource, statement: ast.stmt, index: int) -> 
         case ast.AnnAssign(target=ast.Name(), value=ast.expr() as value):
             _module_value(source, value)
         case _:
-            raise source.error(
-                "the module level holds imports, constants, records and functions only", statement
-            )
+            raise source.error("the module level holds imports, constants, records and functions only", statement)
 
 
 def _module_import(source: PluginSource, statement: ast.ImportFrom) -> None:

@@ -59,7 +59,9 @@ def _reason(error: Exception, text: str) -> str:
     ours = re.search(rf"{re.escape(PluginTypeError.MARK)}(.*)", text)
     if ours:
         return ours[1].strip()
-    field = re.search(r"(?:FieldTypeError: |)((?:\S+ has no field '|record \S+ was only read|a value of type ).*)", text)
+    field = re.search(
+        r"(?:FieldTypeError: |)((?:\S+ has no field '|record \S+ was only read|a value of type ).*)", text
+    )
     if field:
         return field[1].strip()
     unify = re.search(r"Cannot unify (.+?) and (.+?) for '(\w+)", text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class PluginError(Exception):
-    """A rule of the plugin contract is broken. `path`, `line` (0: no particular line) and `text` say where and which."""
+    """A rule of the plugin contract is broken: `text` says which, `path` and `line` (0: none in particular) where."""
 
     def __init__(self, text: str, path: Path | str | None = None, line: int = 0) -> None:
         self.text = text

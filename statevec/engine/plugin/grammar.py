@@ -89,7 +89,9 @@ REFUSED_MODULES = {
     **dict.fromkeys(("random", "secrets", "uuid"), "randomness differs from run to run; tx.next_id() makes ids"),
     **dict.fromkeys(("os", "io", "sys", "socket", "pathlib", "subprocess"), "a handler does no input or output"),
     **dict.fromkeys(("threading", "asyncio", "multiprocessing", "concurrent"), "a handler is one thread"),
-    **dict.fromkeys(("math", "cmath", "numpy"), "its functions differ from machine to machine; use + - * / and integers"),
+    **dict.fromkeys(
+        ("math", "cmath", "numpy"), "its functions differ from machine to machine; use + - * / and integers"
+    ),
 }
 
 
@@ -123,7 +125,9 @@ class FunctionGrammar(ast.NodeVisitor):
             if not isinstance(default, ast.Constant | ast.Name | ast.Attribute | ast.UnaryOp):
                 raise self._error("a default is a constant: it is made once and shared by all calls", default)
         if self._is_root and (not arguments.args or arguments.defaults or arguments.kwonlyargs):
-            raise self._error("the engine calls this function with positional arguments, the transaction first", function)
+            raise self._error(
+                "the engine calls this function with positional arguments, the transaction first", function
+            )
         names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
         for name in (*names, *sorted(self._locals), function.name):
             if name.startswith("__"):
@@ -137,17 +141,17 @@ class FunctionGrammar(ast.NodeVisitor):
             raise self._error(f"{type(node).__name__} is not part of what a plugin may use", node)
         super().generic_visit(node)
 
-    def visit_Constant(self, node: ast.Constant) -> None:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> None:
         value = node.value
         if isinstance(value, int) and not MINIMUM <= value <= MAXIMUM + 1:
             raise self._error(f"{value} is outside signed 64 bits", node)
         if value is Ellipsis or isinstance(value, complex):
             raise self._error("this constant has no use in a handler", node)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
         self.generic_visit(node)
 
-    def visit_Name(self, node: ast.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> None:
         name = node.id
         if isinstance(node.ctx, ast.Store):
             if self._is_root and name == self._function.args.args[0].arg:
@@ -159,14 +163,14 @@ class FunctionGrammar(ast.NodeVisitor):
             reason = REFUSED_NAMES.get(name)
             raise self._error(f"{name!r}: {reason}" if reason else f"unknown name {name!r}", node)
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         if node.attr.startswith("_"):
             raise self._error(f"{node.attr!r}: names that begin with an underscore are not for plugins", node)
         if isinstance(node.ctx, ast.Del):
             raise self._error(REFUSED_SYNTAX[ast.Delete], node)
         self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> None:
         for target in node.targets:
             self._target(target, several=len(node.targets) > 1)
         self.generic_visit(node)
@@ -176,33 +180,35 @@ class FunctionGrammar(ast.NodeVisitor):
             for each in target.elts:
                 self._target(each, several=True)
         elif isinstance(target, ast.Subscript):
-            raise self._error("a record is not assigned as a whole; use .insert(key) or .edit(key), then its fields", target)
+            raise self._error(
+                "a record is not assigned as a whole; use .insert(key) or .edit(key), then its fields", target
+            )
         elif several and not isinstance(target, ast.Name):
             raise self._error("assign a field in a line of its own", target)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self._target(node.target)
         self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if not isinstance(node.target, ast.Name) or node.value is None:
             raise self._error("annotate a local together with its value", node)
         self.visit(node.target)
         self.visit(node.value)
 
-    def visit_For(self, node: ast.For) -> None:  # noqa: N802
+    def visit_For(self, node: ast.For) -> None:
         self._target(node.target, several=True)
         if isinstance(node.iter, ast.Name) and node.iter.id in self._source.classes:
             raise self._error("an enum cannot be looped over; use a tuple of its members", node.iter)
         self.generic_visit(node)
 
-    def visit_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Call | ast.Constant):
             reason = next((text for kind, text in REFUSED_SYNTAX.items() if isinstance(node.value, kind)), "")
             raise self._error(reason or "this line computes something and drops it", node)
         self.generic_visit(node)
 
-    def visit_Compare(self, node: ast.Compare) -> None:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> None:
         operands = [node.left, *node.comparators]
         for index, operator in enumerate(node.ops):
             if isinstance(operator, ast.Is | ast.IsNot):
@@ -211,23 +217,23 @@ class FunctionGrammar(ast.NodeVisitor):
                     raise self._error("`is` compares with None only; use ==", node)
         self.generic_visit(node)
 
-    def visit_MatchAs(self, node: ast.MatchAs) -> None:  # noqa: N802
+    def visit_MatchAs(self, node: ast.MatchAs) -> None:
         if node.name is not None:
             raise self._error("a case names constants; assign in a line of its own", node)
 
-    def visit_Raise(self, node: ast.Raise) -> None:  # noqa: N802
+    def visit_Raise(self, node: ast.Raise) -> None:
         error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         arguments = node.exc.args if isinstance(node.exc, ast.Call) else []
         known = isinstance(error, ast.Name) and error.id in ERRORS
         if not known or node.cause or not all(isinstance(each, ast.Constant) for each in arguments):
             raise self._error('raise a built-in error with constant text: raise ValueError("text")', node)
 
-    def visit_Assert(self, node: ast.Assert) -> None:  # noqa: N802
+    def visit_Assert(self, node: ast.Assert) -> None:
         if node.msg is not None and not isinstance(node.msg, ast.Constant):
             raise self._error("the text of an assertion is a constant", node)
         self.visit(node.test)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         if any(each.arg is None for each in node.keywords):
             raise self._error("name each argument", node)
         if isinstance(node.func, ast.Name):

@@ -179,7 +179,9 @@ def _is_constant(value: Any) -> bool:
 def _check_handlers(loaded: LoadedPlugin) -> None:
     declared = loaded.declarations
     functions: list[tuple[Any, str]] = [(each, "(tx, message)") for each in declared.handlers.values()]
-    functions += [(each.function, "(tx, table)" if each.whole_table else "(tx, record)") for each in declared.invariants]
+    functions += [
+        (each.function, "(tx, table)" if each.whole_table else "(tx, record)") for each in declared.invariants
+    ]
     if declared.timer_handler is not None:
         functions.append((declared.timer_handler, "(tx, timer_id)"))
     for function, wanted in functions:
@@ -202,4 +204,3 @@ def _check_outputs(loaded: LoadedPlugin) -> None:
         if not layout.is_flat:
             raise loaded.source.error(f"message {layout.name!r} has groups or variable data: outputs are flat", line)
         loaded.outputs_by_attribute[attribute] = layout
-

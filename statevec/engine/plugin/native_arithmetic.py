@@ -148,9 +148,7 @@ def _divide(remainder: bool) -> Integers:
     def generate(context: Any, builder: Any, args: Any, place: Any) -> Any:
         dividend, divisor = args
         fault_when(context, builder, builder.icmp_signed("==", divisor, I64(0)), DIVISION_BY_ZERO, place)
-        edge = builder.and_(
-            builder.icmp_signed("==", dividend, MINIMUM), builder.icmp_signed("==", divisor, I64(-1))
-        )
+        edge = builder.and_(builder.icmp_signed("==", dividend, MINIMUM), builder.icmp_signed("==", divisor, I64(-1)))
         if not remainder:
             fault_when(context, builder, edge, ARITHMETIC_OVERFLOW, place)
         # the processor traps on this one division, whose remainder is 0 as it is for a divisor of 1

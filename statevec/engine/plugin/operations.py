@@ -3,8 +3,8 @@
 Compiled handlers have them inlined; interpreted ones call them from Python, where an integer is the cheapest argument.
 `transaction` is the address of the transaction block, `table` a table's number, `row` as in the state package.
 
-Iteration looks one row ahead: the row after the current one is found before the loop's body may edit, move or delete the
-current one. `order` says which index is walked: ROW_ORDER, GROUP, ASCENDING or DESCENDING.
+Iteration looks one row ahead: the row after the current one is found before the loop's body may edit, move or delete
+it. `order` says which index is walked: ROW_ORDER, GROUP, ASCENDING or DESCENDING.
 
 Invariant: whatever is wrong is a fault; nothing is half done when one is raised that a rollback does not undo.
 """

@@ -135,12 +135,12 @@ class _FunctionRewrite(ast.NodeTransformer):
     def _constant(value: Any, node: ast.AST) -> ast.Constant:
         return ast.copy_location(ast.Constant(value), node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)
         name = BINARY.get(type(node.op))
         return node if name is None else self._call(name, node, node.left, node.right)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         operand = node.operand
         if isinstance(node.op, ast.USub) and isinstance(operand, ast.Constant) and type(operand.value) in (int, float):
             return self._constant(-operand.value, node)  # type: ignore[operator]
@@ -148,12 +148,12 @@ class _FunctionRewrite(ast.NodeTransformer):
         name = UNARY.get(type(node.op))
         return node if name is None else self._call(name, node, node.operand)
 
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if type(node.value) is int and node.value == 1 << 63:
             raise self._source.error(f"{node.value} is outside signed 64 bits", node)
         return node
 
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
         if not self._floats or not any(type(each) in COMPARISONS for each in node.ops):
             return node
@@ -170,7 +170,7 @@ class _FunctionRewrite(ast.NodeTransformer):
                 parts.append(self._call(name, node, left, right))
         return parts[0] if len(parts) == 1 else ast.copy_location(ast.BoolOp(ast.And(), parts), node)
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         function = node.func
         if isinstance(function, ast.Name):
@@ -206,12 +206,12 @@ class _FunctionRewrite(ast.NodeTransformer):
             return self._call("checked_range", node, *bounds)
         return node
 
-    def visit_Assign(self, node: ast.Assign) -> ast.stmt:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
         self.generic_visit(node)
         target = node.targets[0]
         return self._store(target, node.value, node) if isinstance(target, ast.Attribute) else node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
         self.generic_visit(node)
         assert node.value is not None
         return ast.copy_location(ast.Assign([node.target], node.value), node)
@@ -220,7 +220,7 @@ class _FunctionRewrite(ast.NodeTransformer):
         call = self._call("store", node, target.value, self._constant(target.attr, target), value)
         return ast.copy_location(ast.Expr(call), node)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         self.generic_visit(node)
         before: list[ast.stmt] = []
         target: ast.expr = node.target
@@ -243,11 +243,11 @@ class _FunctionRewrite(ast.NodeTransformer):
             return [*before, self._store(target, value, node)]
         return ast.copy_location(ast.Assign([target], value), node)
 
-    def visit_For(self, node: ast.For) -> ast.stmt:  # noqa: N802
+    def visit_For(self, node: ast.For) -> ast.stmt:
         node.iter = self.visit(node.iter)
         return self._loop(node)
 
-    def visit_While(self, node: ast.While) -> ast.stmt:  # noqa: N802
+    def visit_While(self, node: ast.While) -> ast.stmt:
         node.test = self.visit(node.test)
         return self._loop(node)
 

@@ -146,7 +146,9 @@ class Simulation:
         fired: list[SimulatedEntry] = []
         while (due := next(self._timers(EARLIEST), None)) is not None and due[1] <= target:
             if len(fired) == TIMERS_MAX:
-                raise PluginError(f"{TIMERS_MAX} timers fired within one advance: timer {due[0]} is set again and again")
+                raise PluginError(
+                    f"{TIMERS_MAX} timers fired within one advance: timer {due[0]} is set again and again"
+                )
             self.now_ns = max(self.now_ns, due[1])
             header = admin.TIMER_SBE_HEADER.to_bytes(8, "little")
             fired.append(self._run(entries.TIMER, header + admin.TIMER_FORMAT.pack(*due)))

@@ -123,7 +123,9 @@ def _collect(source: PluginSource) -> None:
                 raise source.error("a module declares one Plugin", statement)
             source.plugin_name = names[0]
     if not source.plugin_name:
-        raise PluginError('no Plugin is declared: name = Plugin("name", version="1.0.0", schema="file.xml")', source.path)
+        raise PluginError(
+            'no Plugin is declared: name = Plugin("name", version="1.0.0", schema="file.xml")', source.path
+        )
 
 
 def _makes_plugin(statement: ast.stmt) -> bool:
