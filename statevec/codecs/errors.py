@@ -22,7 +22,9 @@ class SchemaError(SbeError):
 
 
 class MessageError(SbeError):
-    """Something about one message. `path` is the field's, dotted; `offset` counts from the message's first byte."""
+    """Something about one message. `path` is the field's, dotted; `offset` is the field's in the message's block, or
+    the header's in the buffer.
+    """
 
     def __init__(self, rule: str, message: str = "", path: str = "", offset: int | None = None) -> None:
         self.rule = rule

@@ -51,12 +51,13 @@ def as_bytes(buffer: Any) -> tuple[Any, int]:
 class SbeDialect(Dialect):
     """Values for people, refusals as `EncodeError`s with message and field path."""
 
-    def __init__(self, message: str, path: str) -> None:
+    def __init__(self, message: str, path: str = "", base: int = 0) -> None:
         self.message = message
         self.path = path
+        self.base = base
 
     def _where(self, field: FieldLayout) -> tuple[str, str, int]:
-        return self.message, f"{self.path}{field.name}", field.offset
+        return self.message, f"{self.path}{field.name}", self.base + field.offset
 
     def out_of_range(self, field: FieldLayout, value: Any, rule: str) -> NoReturn:
         kind: type[EncodeError] = ValueRangeError
@@ -74,6 +75,7 @@ class SbeView(BlockView):
     __slots__ = ()
     _message = ""
     _path = ""
+    _base = 0
     _decode: ClassVar[Any]
     _decode_tuple: ClassVar[Any]
 
@@ -118,19 +120,19 @@ class SbeView(BlockView):
             expected: Any = getattr(self, name)
             names = (expected, expected.name if isinstance(expected, IntEnum) else expected)
             if values.get(field.name, expected) not in names:
-                raise ValueRangeError(f"is constant: {expected!r}", self._message, path, field.offset)
+                raise ValueRangeError(f"is constant: {expected!r}", self._message, path, self._base + field.offset)
         elif field.composite is not None:
             given = values.get(field.name)
             inner = {} if given is None else given
             if not isinstance(inner, Mapping):
-                raise ValueTypeError(f"not a mapping: {given!r}", self._message, path, field.offset)
+                raise ValueTypeError(f"not a mapping: {given!r}", self._message, path, self._base + field.offset)
             getattr(self, name).fill(inner)
         elif field.name in values:
             setattr(self, name, values[field.name])
         elif field.presence == "optional":
             setattr(self, name, None)
         else:
-            raise MissingFieldError("a required field without a value", self._message, path, field.offset)
+            raise MissingFieldError("a required field without a value", self._message, path, self._base + field.offset)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SbeView) and self._message == other._message and self.to_dict() == other.to_dict()
@@ -138,9 +140,11 @@ class SbeView(BlockView):
     __hash__ = None  # type: ignore[assignment]  # what it shows may change
 
     def __repr__(self) -> str:
-        values = ", ".join(
-            f"{name}={value!r}" for name, value in type(self)._decode(self._buffer, self._offset).items()
-        )
+        try:
+            shown = self._decode(self._buffer, self._offset)
+        except UnicodeDecodeError as error:
+            return f"{self._name}({error})"
+        values = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         return f"{self._name}({values})"
 
 
@@ -207,7 +211,9 @@ def _attribute(field: FieldLayout) -> str:
 
 
 def _refuse(view: Any, field: FieldLayout) -> NoReturn:
-    raise ReadOnlyError("the buffer cannot be written", view._message, f"{view._path}{field.name}", field.offset)
+    raise ReadOnlyError(
+        "the buffer cannot be written", view._message, f"{view._path}{field.name}", view._base + field.offset
+    )
 
 
 def _guarded(getter: Callable[[Any], Any], field: FieldLayout) -> Callable[[Any], Any]:
@@ -218,14 +224,17 @@ def _guarded(getter: Callable[[Any], Any], field: FieldLayout) -> Callable[[Any]
             return getter(view)
         except UnicodeDecodeError as error:
             raise TextError(
-                f"bytes that are not {field.encoding}", view._message, f"{view._path}{field.name}", field.offset
+                f"bytes that are not {field.encoding}",
+                view._message,
+                f"{view._path}{field.name}",
+                view._base + field.offset,
             ) from error
 
     return get
 
 
-def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str) -> dict[str, Any]:
-    dialect = SbeDialect(message, path)
+def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str, base: int) -> dict[str, Any]:
+    dialect = SbeDialect(message, path, base)
     members: dict[str, Any] = {
         "__slots__": (),
         "__module__": __name__,
@@ -233,13 +242,14 @@ def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str
         "_name": name,
         "_message": message,
         "_path": path,
+        "_base": base,
         "_decode": staticmethod(make_block_decoder(fields, dialect, True)),
         "_decode_tuple": staticmethod(make_block_decoder(fields, dialect, False)),
     }
     for field in fields:
         nested = None
         if field.composite is not None:
-            nested = _composite_view(field.composite, message, f"{path}{field.name}.")
+            nested = _composite_view(field.composite, message, f"{path}{field.name}.", base + field.offset)
         getter = make_getter(field, dialect, nested)
         if field.kind == "chars" and field.presence != "constant":
             getter = _guarded(getter, field)
@@ -248,8 +258,8 @@ def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str
     return members
 
 
-def _composite_view(layout: CompositeLayout, message: str, path: str) -> type[SbeView]:
-    return type(layout.name, (SbeView,), _members(layout.name, layout.fields, message, path))
+def _composite_view(layout: CompositeLayout, message: str, path: str, base: int) -> type[SbeView]:
+    return type(layout.name, (SbeView,), _members(layout.name, layout.fields, message, path, base))
 
 
 def _unsupported(name: str) -> property:
@@ -270,11 +280,11 @@ def _empty(block: bytearray, fields: tuple[FieldLayout, ...], base: int, dialect
 
 def message_view_class(layout: MessageLayout, header: HeaderCodec) -> type[MessageView]:
     """The view class of a message."""
-    members = _members(layout.name, layout.fields, layout.name, "")
+    members = _members(layout.name, layout.fields, layout.name, "", 0)
     for name in (*(each.name for each in layout.groups), *(each.name for each in layout.data)):
         members[name] = _unsupported(name)
     block = bytearray(layout.block_length)
-    _empty(block, layout.fields, 0, SbeDialect(layout.name, ""))
+    _empty(block, layout.fields, 0, SbeDialect(layout.name))
     members.update(layout=layout, empty_block=bytes(block), _header=header)
-    members["_raw"] = staticmethod(make_block_reader(layout.fields, SbeDialect(layout.name, "")))
+    members["_raw"] = staticmethod(make_block_reader(layout.fields, SbeDialect(layout.name)))
     return type(layout.name, (MessageView,), members)
