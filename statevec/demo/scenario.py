@@ -32,13 +32,15 @@ from statevec.demo.instruments import Instrument, Instruments
 from statevec.demo.market import generate_ticks
 from statevec.demo.results import ProducerResult, VenueResult
 from statevec.demo.ticks import Ticks, find_instrument, read_ticks, write_ticks
+from statevec.engine.instance import INSTANCE_FILE, LeaderLock, open_instance
+from statevec.ipc.clean import clean
 
 MARKET_RING = "market-data"
 DESK_RING = "desk"
 VENUE_RING = "venue"
 GATEWAY = "venue"
 START_DELAY_NS = 100_000_000
-READY_SECONDS = 240.0
+READY_SECONDS = 600.0
 """A first start compiles everything."""
 REST_SECONDS = 120.0
 GENERATED_SYMBOL = "EURUSD"
@@ -236,11 +238,24 @@ def run_scenario(scenario: Scenario, watch: Watch) -> Outcome:
     scenario.directory.mkdir(parents=True, exist_ok=True)
     scenario.results.mkdir(exist_ok=True)
     market = prepare_market(scenario)
-    with Children(scenario.directory / "logs") as children:
-        run = Run(scenario, market, children, watch)
-        engine = run.start_engine()
-        venue = run.start_participant("venue", VENUE_RING, "--gateway", GATEWAY)
-        desk = run.start_participant("desk", DESK_RING)
-        feed = run.start_participant("feed", MARKET_RING)
-        run.play(feed, desk, venue)
-        return run.finish(feed, desk, venue, engine)
+    try:
+        with Children(scenario.directory / "logs") as children:
+            run = Run(scenario, market, children, watch)
+            engine = run.start_engine()
+            venue = run.start_participant("venue", VENUE_RING, "--gateway", GATEWAY)
+            desk = run.start_participant("desk", DESK_RING)
+            feed = run.start_participant("feed", MARKET_RING)
+            run.play(feed, desk, venue)
+            return run.finish(feed, desk, venue, engine)
+    finally:
+        remove_shared_memory(scenario.instance)
+
+
+def remove_shared_memory(directory: Path) -> None:
+    """Remove all segments of an instance whose processes have ended, unread messages included."""
+    if (directory / INSTANCE_FILE).exists():
+        instance = open_instance(directory)
+        with LeaderLock(directory):
+            clean(
+                lambda instance_id: instance_id == instance.instance_id, instance_id=instance.instance_id, discard=True
+            )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
@@ -84,7 +85,7 @@ def summary_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
             f"{figures['ordered_lots']:,}, {figures['filled_lots']:,} (fill ratio {figures['fill_ratio']:.1%})",
         ),
         ("slippage against mid", f"{figures['slippage_ticks']:+.2f} ticks a lot (positive is a cost)"),
-        ("profit and loss", f"{figures['profit']} {figures['currency']}"),
+        ("profit and loss", f"{Decimal(figures['profit']):,.2f} {figures['currency']}"),
         (
             "position",
             f"{figures['position']:+,} lots, was {figures['position_lowest']:+,} to {figures['position_highest']:+,}",

@@ -144,6 +144,6 @@ def test_percentiles_are_values_that_occurred() -> None:
 
 def test_people_see_every_figure_with_a_unit() -> None:
     rows = dict(summary_rows(review(outcome(), entries(), GOOD).figures))
-    assert rows["profit and loss"] == "-0.50000 USD"
+    assert rows["profit and loss"] == "-0.50 USD"
     assert rows["offer to transaction"] == "p50 100 ns, p99 300 ns, p999 300 ns, max 300 ns"
     assert [nanoseconds(value) for value in (0, 1_500, 2_500_000, 3_000_000_000)] == ["0 ns", "1.5 µs", "2.5 ms", "3 s"]
