@@ -76,6 +76,7 @@ class TableLayout:
             (layout.TABLE_FLAGS, layout.IN_DELTA if self.spec.in_delta else 0),
             (layout.TABLE_INDEX_COUNT, len(self.indexes)),
             (layout.TABLE_INDEX_BITS, index_bits),
+            (layout.TABLE_ROW_RECIPROCAL, -(-(1 << layout.ROW_NUMBER_SHIFT) // (self.row_size // 8))),
         ]
         made = [(self.at + offset, value) for offset, value in words]
         for index in self.indexes:

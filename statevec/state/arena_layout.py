@@ -6,7 +6,7 @@
                +0   capacity, rows        +8   size of a row          +16  size of its fields
                +24  offset of its rows    +32  end of its rows        +40  flags (IN_DELTA)
                +48  indexes, the key's included
-               +56  bits of all indexes but the key's
+               +56  bits of all indexes but the key's    +88  reciprocal of a row's size (ROW_NUMBER_SHIFT)
                +64  first free row, 0 none    +72  first row that was never used    +80  rows in use
                +128 + 64 n: index n
                       +0  kind            +8   offset of its field in a row    +16  kind of the field (`words`)
@@ -56,6 +56,7 @@ TABLE_INDEX_BITS = 56
 TABLE_FREE_HEAD = 64
 TABLE_NEVER_USED = 72
 TABLE_ROW_COUNT = 80
+TABLE_ROW_RECIPROCAL = 88
 TABLE_INDEXES = 128
 
 INDEX_SIZE = 64
@@ -94,6 +95,11 @@ RIGHT = 12
 LINKS_SIZE = {KEY: 4, UNIQUE: 4, GROUP: 12, ORDERED: 16}
 LINKED_SIZE = 4
 
+ROW_NUMBER_SHIFT = 32
+"""Row number = (distance from the first row / 8 * reciprocal) >> ROW_NUMBER_SHIFT, with reciprocal = ceil(2^32 / (row
+size / 8)): a division would cost as much as all the rest of a delta record. Exact for multiples of the row size in an
+arena of at most MAX_ARENA_SIZE (Granlund and Montgomery, 1994)."""
+
 PART_ALIGNMENT = 64
 MAX_ARENA_SIZE = 1 << 35
 
@@ -101,4 +107,5 @@ assert DIRECTORY % PART_ALIGNMENT == 0 and TABLE_SIZE % PART_ALIGNMENT == 0
 assert TABLE_INDEXES + MAX_INDEXES * INDEX_SIZE == TABLE_SIZE
 assert HEADER_HASH + HASH_SIZE <= DIRECTORY
 assert ROW_HEADER_SIZE % 8 == 0 and ROW_STATUS % 8 == 0 and ROW_TOUCHED == ROW_STATUS + 4
-assert MAX_ARENA_SIZE >> LINK_SHIFT == 1 << 32
+assert MAX_ARENA_SIZE >> LINK_SHIFT == 1 << 32 == 1 << ROW_NUMBER_SHIFT
+assert ROW_HEADER_SIZE > 2 * 8, "distance / 8 * reciprocal must stay below 2^63"

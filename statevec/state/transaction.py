@@ -22,6 +22,7 @@ from statevec.state.arena_layout import (
     INDEX_KIND,
     ROW_HEADER_SIZE,
     ROW_LAST_CHANGED,
+    ROW_NUMBER_SHIFT,
     ROW_STATUS,
     ROW_TOUCHED,
     ROW_VERSION,
@@ -29,7 +30,7 @@ from statevec.state.arena_layout import (
     TABLE_FLAGS,
     TABLE_INDEX_BITS,
     TABLE_INDEX_COUNT,
-    TABLE_ROW_SIZE,
+    TABLE_ROW_RECIPROCAL,
     TABLE_ROWS,
     TABLE_SIZE,
     UNIQUE,
@@ -150,7 +151,17 @@ def _write_header(entry: Region, place: int, length: int, table: int, number: in
 
 @kernel
 def _row_number(arena: Region, description: int, row: int) -> int:
-    return (row - arena.load_i64(description + TABLE_ROWS)) // arena.load_i64(description + TABLE_ROW_SIZE)
+    distance = (row - arena.load_i64(description + TABLE_ROWS)) >> 3
+    return (distance * arena.load_i64(description + TABLE_ROW_RECIPROCAL)) >> ROW_NUMBER_SHIFT
+
+
+@kernel
+def _same_fields(arena: Region, fields: int, undo: Region, image: int, size: int) -> bool:
+    # Words as they were stored: a wider load would wait until the handler's stores have left the store buffer.
+    place = 0
+    while place < size and arena.load_i64(fields + place) == undo.load_i64(image + place):
+        place += 8
+    return place >= size
 
 
 @kernel
@@ -195,7 +206,7 @@ def _finish_row(tx: Region, arena: Region, entry: Region, each: int, place: int,
         arena.fill_zero(row + ROW_HEADER_SIZE, size)
         return place
     inserted = undo.load_i32(image + ROW_STATUS) == FREE or touched.load_i64(each + TOUCHED_DELETED) != 0
-    if not inserted and arena.equal(row + ROW_HEADER_SIZE, undo, image + ROW_HEADER_SIZE, size):
+    if not inserted and _same_fields(arena, row + ROW_HEADER_SIZE, undo, image + ROW_HEADER_SIZE, size):
         return place
     version = arena.load_i64(row + ROW_VERSION) + 1
     previous = arena.load_i64(row + ROW_LAST_CHANGED)
