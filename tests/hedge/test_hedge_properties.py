@@ -29,7 +29,8 @@ class Trouble:
         self.middle = {1: 10_000, 2: 500}
         self.said: list[tuple[str, dict[str, int]]] = []
         for instrument in (1, 2):
-            self.dealing.risk(instrument)
+            self.dealing.risk(instrument, position_limit=self.chance.choice((15, 30, 100)))
+            self.dealing.intend(self.chance.choice((1_000, -1_000)), instrument)
             self.quote(instrument)
 
     def steps(self, count: int) -> None:
@@ -37,26 +38,26 @@ class Trouble:
             (self.quote, 30),
             (self.venue_acts, 30),
             (self.hear_something, 30),
-            (self.intend, 6),
+            (self.intend, 4),
             (self.trend, 4),
             (self.change_limits, 3),
-            (self.switch, 3),
+            (self.switch, 2),
             (self.wait, 4),
             (self.hear_again, 6),
-            (self.hear_nonsense, 8),
+            (self.hear_nonsense, 4),
         ]
         for action in self.chance.choices(*zip(*actions, strict=True), k=count):  # type: ignore[arg-type]
             action(self.chance.choice((1, 2)))  # type: ignore[operator]
 
     def quote(self, instrument: int) -> None:
         self.middle[instrument] = max(100, self.middle[instrument] + self.chance.randint(-2, 2))
-        wild = self.chance.choice((50, -60)) if self.chance.random() < 0.05 else 0
+        wild = self.chance.choice((50, -60)) if self.chance.random() < 0.03 else 0
         bid = self.middle[instrument] + wild
         sizes = {name: self.chance.choice((0, 3, 50)) for name in ("bid_size", "ask_size")}
-        late = self.chance.choice((0, 0, 0, SECOND // 2, 10 * SECOND))
+        late = self.chance.choice((0,) * 8 + (SECOND // 2, 10 * SECOND))
         time_ns = max(0, self.dealing.now_ns - late)
         self.dealing.quote(
-            bid, bid + self.chance.choice((0, 1, 2, 5, 60)), instrument, exchange_time_ns=time_ns, **sizes
+            bid, bid + self.chance.choice((0, 1, 1, 2, 2, 3, 5, 60)), instrument, exchange_time_ns=time_ns, **sizes
         )
 
     def venue_acts(self, instrument: int) -> None:
@@ -92,7 +93,7 @@ class Trouble:
         assert [each.entries[-1].changes for each in self.dealing.simulations] == [[], []]
 
     def intend(self, instrument: int) -> None:
-        self.dealing.intend(self.chance.choice((0, 5, -5, 40, -40, 1_000, -1_000)), instrument)
+        self.dealing.intend(self.chance.choice((0, 5, -40, 1_000, -1_000, 1_000, -1_000)), instrument)
 
     def trend(self, instrument: int) -> None:
         self.dealing.trend(self.chance.choice((0, 60, -60, 100, -100)), instrument)
@@ -103,7 +104,7 @@ class Trouble:
         self.dealing.risk(instrument, **{name: self.chance.randint(low, high)})
 
     def switch(self, instrument: int) -> None:
-        switch = self.chance.choice((RiskSwitch.RISK_ON, RiskSwitch.RISK_ON, RiskSwitch.RISK_OFF))
+        switch = self.chance.choice((RiskSwitch.RISK_ON,) * 3 + (RiskSwitch.RISK_OFF,))
         if self.chance.random() < 0.4:
             self.dealing.desk(switch)
         else:

@@ -361,3 +361,39 @@ def test_a_position_without_risk_settings_is_remembered(dealing: Dealing) -> Non
     dealing.quote(1000, 1002)
     dealing.intend(10)
     assert dealing.placed[0]["quantity"] == 2
+
+
+def test_the_example_of_the_documentation(dealing: Dealing) -> None:
+    def update(number: int, sequence: int, status: int, filled: int) -> None:
+        order = list(dealing.venue.orders.values())[number]
+        order.status, order.filled = status, filled
+        fields = {"order_id": order.order_id, "venue_sequence": sequence, "status": status}
+        assert dealing.send("OrderUpdate", **fields, filled_quantity=filled, last_price=order.price) == 0
+
+    def position(sequence: int, quantity: int) -> None:
+        dealing.venue.position = quantity
+        assert dealing.send("PositionUpdate", instrument=1, venue_sequence=sequence, quantity=quantity) == 0
+
+    def did() -> list[tuple[int, ...]]:
+        placed = [(each["side"], each["quantity"], each["price"]) for each in dealing.placed]
+        return placed + [(each["reason"],) for each in dealing.cancelled]
+
+    dealing.risk()
+    dealing.quote(1000, 1002)
+    assert did() == []
+    dealing.intend(25)
+    assert did() == [(Side.BUY, 10, 1000)]
+    dealing.quote(1001, 1003)
+    assert did() == [(Side.BUY, 10, 1001)]
+    dealing.trend(60)
+    assert did() == [(Side.BUY, 5, 1003)]
+    update(2, 1, OrderStatus.FILLED, 5)
+    assert did() == []
+    position(2, 5)
+    assert did() == []
+    dealing.quote(1004, 1006)
+    assert did() == [(CancelReason.PRICE,), (CancelReason.PRICE,)]
+    update(0, 3, OrderStatus.CANCELLED, 4)
+    assert did() == [(Side.BUY, 6, 1006)]
+    position(4, 9)
+    assert did() == []
