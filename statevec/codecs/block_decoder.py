@@ -16,6 +16,9 @@ from typing import Any
 from statevec.codecs.field_codec import BYTE_ORDER_CODE, Dialect, FieldCodec
 from statevec.codecs.layout import FieldLayout, SetLayout
 
+MAX_ELEMENTS = 16
+"""Longer arrays are unpacked from their bytes in a second step, so that the source does not grow with them."""
+
 
 def _choice_names(layout: SetLayout) -> Callable[[int], Any]:
     known: dict[int, tuple[str, ...]] = {0: ()}
@@ -65,9 +68,10 @@ class _Generator:
         codec = FieldCodec(field, self.dialect)
         if codec.field.size == 0:
             return "''" if field.kind == "chars" else "[]"
-        self.code += f"{base + field.offset - self.end}x{codec.code}"
+        whole = field.kind == "array" and field.length > MAX_ELEMENTS
+        self.code += f"{base + field.offset - self.end}x{f'{field.size}s' if whole else codec.code}"
         self.end = base + field.end
-        count = field.length if field.kind == "array" else 1
+        count = field.length if field.kind == "array" and not whole else 1
         names = [f"raw{len(self.variables) + number}" for number in range(count)]
         self.variables.extend(names)
         return self._value(field, codec, names)
@@ -80,6 +84,8 @@ class _Generator:
 
     def _value(self, field: FieldLayout, codec: FieldCodec, names: list[str]) -> str:
         raw = names[0]
+        if field.kind == "array" and field.length > MAX_ELEMENTS:
+            return f"[*{self._bind(codec.struct.unpack)}({raw})]"
         if field.kind == "array":
             return f"[{', '.join(names)}]"
         if field.kind == "chars":

@@ -195,7 +195,7 @@ class FieldCodec:
         assert layout is not None
         if self.dialect.names_accepted and isinstance(value, list | tuple | set | frozenset):
             try:
-                return int(layout.choices_class.of(*value))
+                return layout.value_of(value)
             except KeyError as error:
                 self.dialect.out_of_range(self.field, value, f"{layout.name} has no choice {error}")
         number = self._integer(value)

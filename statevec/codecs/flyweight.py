@@ -29,6 +29,7 @@ from statevec.codecs.errors import (
     ReadOnlyError,
     TextError,
     TextTooLongError,
+    UnknownEnumValueError,
     UnknownFieldError,
     UnsupportedError,
     ValueRangeError,
@@ -36,7 +37,7 @@ from statevec.codecs.errors import (
 )
 from statevec.codecs.field_codec import Dialect, FieldCodec
 from statevec.codecs.header import HeaderCodec
-from statevec.codecs.layout import CompositeLayout, FieldLayout, MessageLayout
+from statevec.codecs.layout import CompositeLayout, FieldLayout, MessageLayout, attribute_name
 
 COUNTED_IN_BYTES = (bytes, bytearray, mmap)
 
@@ -104,6 +105,18 @@ class SbeView(BlockView):
                 return error
         return TextError("bytes that are not text of their field's encoding", self._message, self._path.rstrip("."))
 
+    def verify(self) -> None:
+        """Raise UnknownEnumValueError for an enum that holds what the schema does not list, null in a required field
+        included. Reading alone passes such a value through as an integer.
+        """
+        for field in self._layouts:
+            value = None if field.enum is None and field.composite is None else getattr(self, _attribute(field))
+            if isinstance(value, SbeView):
+                value.verify()
+            elif isinstance(value, int) and not isinstance(value, IntEnum):
+                path, offset = f"{self._path}{field.name}", self._base + field.offset
+                raise UnknownEnumValueError(f"{field.type_name} has no value {value}", self._message, path, offset)
+
     def fill(self, values: Mapping[str, Any]) -> None:
         """Assign all fields from a mapping by name; an optional one may be missing and is then null."""
         names = {each.name for each in self._layouts}
@@ -135,7 +148,10 @@ class SbeView(BlockView):
             raise MissingFieldError("a required field without a value", self._message, path, self._base + field.offset)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SbeView) and self._message == other._message and self.to_dict() == other.to_dict()
+        if not isinstance(other, SbeView) or (self._message, self._path) != (other._message, other._path):
+            return False
+        mine: dict[str, Any] = self._decode(self._buffer, self._offset)
+        return bool(mine == other._decode(other._buffer, other._offset))
 
     __hash__ = None  # type: ignore[assignment]  # what it shows may change
 
@@ -183,8 +199,8 @@ class MessageView(SbeView):
         return super().to_tuple()
 
     def raw(self) -> tuple[Any, ...]:
-        """The block as `struct` unpacks it, composites and arrays laid out flat: enums and sets as integers, text as
-        bytes, nulls as they are encoded, no constants. The fastest way to read a whole block.
+        """The block as `struct` unpacks it, composites and arrays laid out flat: enums and sets as integers, text and
+        arrays of more than 16 as bytes, nulls as encoded, no constants. The fastest way to read a whole block.
         """
         values: tuple[Any, ...] = self._raw(self._buffer, self._offset)
         return values
@@ -202,12 +218,11 @@ class MessageView(SbeView):
             raise UnsupportedError("groups and variable data cannot be decoded yet", self._message)
 
 
-PUBLIC_NAMES = {name for name in dir(MessageView) if not name.startswith("_")}
+PUBLIC_NAMES = frozenset(name for name in dir(MessageView) if not name.startswith("_"))
 
 
 def _attribute(field: FieldLayout) -> str:
-    """Name of the property: a field called like a method of the view gets an underscore behind it."""
-    return f"{field.name}_" if field.attribute in PUBLIC_NAMES else field.attribute
+    return attribute_name(field.name, PUBLIC_NAMES)
 
 
 def _refuse(view: Any, field: FieldLayout) -> NoReturn:
@@ -282,7 +297,7 @@ def message_view_class(layout: MessageLayout, header: HeaderCodec) -> type[Messa
     """The view class of a message."""
     members = _members(layout.name, layout.fields, layout.name, "", 0)
     for name in (*(each.name for each in layout.groups), *(each.name for each in layout.data)):
-        members[name] = _unsupported(name)
+        members[attribute_name(name, PUBLIC_NAMES)] = _unsupported(name)
     block = bytearray(layout.block_length)
     _empty(block, layout.fields, 0, SbeDialect(layout.name))
     members.update(layout=layout, empty_block=bytes(block), _header=header)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import keyword
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
@@ -31,6 +31,17 @@ Kind = Literal["integer", "float", "bool", "chars", "array", "enum", "set", "com
 Presence = Literal["required", "optional", "constant"]
 ByteOrder = Literal["little", "big"]
 Number = int | float
+
+
+def attribute_name(name: str, taken: frozenset[str] = frozenset()) -> str:
+    """A name of a schema as an attribute in Python.
+
+    Keywords and names `taken` by the object itself get an underscore behind them; names that begin with an underscore,
+    which objects keep for themselves, get "field" before it.
+    """
+    if name.startswith("_"):
+        return f"field{name}"
+    return f"{name}_" if keyword.iskeyword(name) or name in taken else name
 
 
 @dataclass(frozen=True)
@@ -102,8 +113,8 @@ class EnumLayout:
 
 @cache
 def _enum_class(name: str, values: tuple[tuple[str, int], ...]) -> type[IntEnum]:
-    # "mro" and "_x_" are names that Python's enum refuses
-    members = [(f"{each}_" if each == "mro" or each.startswith("_") else each, value) for each, value in values]
+    # keywords are reachable as names of an enum by `getattr` only, and "mro" is refused
+    members = [(attribute_name(each, frozenset(["mro"])), value) for each, value in values]
     make: Callable[..., type[IntEnum]] = IntEnum  # type: ignore[assignment]  # it is a factory of classes as well
     return make(name, members, module=__name__)
 
@@ -126,11 +137,7 @@ class Choices(int):
     @classmethod
     def of(cls, *names: str) -> Choices:
         """The set of the named choices; KeyError for an unknown one."""
-        masks = dict(cls.layout.choices)
-        value = 0
-        for name in names:
-            value |= 1 << masks[name]
-        return cls(value)
+        return cls(cls.layout.value_of(names))
 
     def names(self) -> list[str]:
         """Names of the choices that are in, in the schema's order; bits without a name are left out."""
@@ -138,6 +145,9 @@ class Choices(int):
 
     def __repr__(self) -> str:
         return f"{self.layout.name}({', '.join(self.names())})"
+
+
+TAKEN_BY_CHOICES = frozenset(["names", "of", "layout"])
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,14 @@ class SetLayout:
     choices: tuple[tuple[str, int], ...]
     since_version: int = 0
 
+    def value_of(self, names: Iterable[str]) -> int:
+        """The bits of the named choices; KeyError for an unknown one."""
+        bits = dict(self.choices)
+        value = 0
+        for name in names:
+            value |= 1 << bits[name]
+        return value
+
     @property
     def choices_class(self) -> type[Choices]:
         """The `Choices` class of this set: the same class for equal layouts."""
@@ -157,7 +175,7 @@ class SetLayout:
 
 @cache
 def _choices_class(layout: SetLayout) -> type[Choices]:
-    members: dict[str, Any] = {name: _Choice(bit) for name, bit in layout.choices}
+    members: dict[str, Any] = {attribute_name(name, TAKEN_BY_CHOICES): _Choice(bit) for name, bit in layout.choices}
     return type(layout.name, (Choices,), {**members, "layout": layout, "__slots__": (), "__module__": __name__})
 
 
@@ -206,8 +224,8 @@ class FieldLayout:
 
     @property
     def attribute(self) -> str:
-        """Its name as an attribute of a view: keywords of Python get an underscore behind them."""
-        return f"{self.name}_" if keyword.iskeyword(self.name) else self.name
+        """Its name as an attribute of a view: see `attribute_name`."""
+        return attribute_name(self.name)
 
     @property
     def size(self) -> int:
@@ -243,6 +261,8 @@ class CompositeLayout:
     fields: tuple[FieldLayout, ...]
     size: int
     since_version: int = 0
+    leaf_count: int = field(default=0, compare=False, repr=False)
+    """Fields that are no composites, here and in all nested ones; schemas are refused when there are too many."""
 
     def member(self, name: str) -> FieldLayout | None:
         """The field of that name, or None."""

@@ -28,6 +28,7 @@ from numba.core.imputils import lower_getattr_generic, lower_setattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, intrinsic, lower_cast, overload
 
+from statevec.codecs.layout import TAKEN_BY_CHOICES, attribute_name
 from statevec.codecs.native_field import (
     bytes_as_chars,
     chars_length,
@@ -86,12 +87,16 @@ def _store_attribute(context: Any, builder: Any, signature: Any, args: Any, name
     store_field(context, builder, args[0], struct.check_writable(name), args[1], signature.args[1])
 
 
+def _choice_bits(choices: ChoicesType) -> dict[str, int]:
+    return {attribute_name(name, TAKEN_BY_CHOICES): bit for name, bit in choices.layout.choices}
+
+
 @infer_getattr
 class _ChoicesAttributes(AttributeTemplate):
     key = ChoicesType
 
     def generic_resolve(self, choices: ChoicesType, name: str) -> Any:
-        names = [each for each, _ in choices.layout.choices]
+        names = _choice_bits(choices)
         if name not in names:
             raise FieldTypeError(f"set {choices.layout.name} has no choice '{name}' (choices: {', '.join(names)})")
         return types.boolean
@@ -99,7 +104,7 @@ class _ChoicesAttributes(AttributeTemplate):
 
 @lower_getattr_generic(ChoicesType)
 def _load_choice(context: Any, builder: Any, choices: ChoicesType, value: Any, name: str) -> Any:
-    bit = dict(choices.layout.choices)[name]
+    bit = _choice_bits(choices)[name]
     return builder.trunc(builder.lshr(value, I64(bit)), I1)
 
 

@@ -39,6 +39,9 @@ SBE_PRIMITIVES: dict[str, Primitive] = {
 }
 PRESENCES: tuple[Presence, ...] = ("required", "optional", "constant")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+MAX_LEAVES = 4096
+MAX_DEPTH = 64
+"""Limits that no real schema comes near: composites of composites would otherwise grow without bound."""
 TYPE_TAGS = ("type", "enum", "set", "composite")
 
 
@@ -95,6 +98,8 @@ class TypeBuilder:
             if name not in SBE_PRIMITIVES:
                 user.fail(f"there is no type {name!r}")
             return self._primitive(name)
+        if len(self._open) == MAX_DEPTH:
+            user.fail(f"types refer to each other more than {MAX_DEPTH} deep")
         self._open.append(name)
         made = self.from_element(element)
         self._open.pop()
@@ -264,7 +269,10 @@ class TypeBuilder:
         if not fields:
             element.fail("a composite needs a member")
         name = self.name_of(element)
-        layout = CompositeLayout(name, tuple(fields), offset, self.since(element))
+        leaves = sum(1 if each.composite is None else each.composite.leaf_count for each in fields)
+        if leaves > MAX_LEAVES:
+            element.fail(f"has more than {MAX_LEAVES} members, those of its members included")
+        layout = CompositeLayout(name, tuple(fields), offset, self.since(element), leaves)
         return FieldLayout(name, 0, PRIMITIVES["u8"], byte_order=self.byte_order, composite=layout)
 
     def _reference(self, element: Element) -> FieldLayout:

@@ -186,6 +186,27 @@ def test_includes_are_relative_to_their_file(tmp_path: Path) -> None:
         Schema.load(tmp_path / "absent.xml")
 
 
+def test_a_schema_cannot_grow_without_bound() -> None:
+    types = (
+        '<composite name="C0"><type name="a" primitiveType="int8"/><type name="b" primitiveType="int8"/></composite>'
+    )
+    for number in range(40):
+        refs = "".join(f'<ref name="{name}" type="C{number}"/>' for name in "ab")
+        types += f'<composite name="C{number + 1}">{refs}</composite>'
+    with pytest.raises(SchemaError, match="has more than 4096 members"):
+        Schema.parse(text(types))
+    chain = "".join(f'<composite name="D{n}"><ref name="a" type="D{n + 1}"/></composite>' for n in range(2000))
+    with pytest.raises(SchemaError, match="more than 64 deep"):
+        Schema.parse(text(chain))
+    long = '<type name="T" primitiveType="uint16" length="1000000000"/>'
+    assert Schema.parse(text(long)).types["T"].size == 2_000_000_000
+    with pytest.raises(SchemaError, match="does not fit into blockLength"):
+        Schema.parse(text(long, field("T")))
+    schema = Schema.parse(text('<type name="T" primitiveType="uint16" length="30000"/>', field("T")))
+    values = {"f": list(range(30_000))}
+    assert schema.decode(schema.encode("M", values)).to_dict() == values
+
+
 def test_a_doubtful_schema_gives_warnings() -> None:
     schema = Schema.parse(text('<type name="T" primitiveType="int8"/><type name="T" primitiveType="int16"/>'), "s.xml")
     assert schema.warnings == ("s.xml:2: a type 'T' exists already; the last one counts",)

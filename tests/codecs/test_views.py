@@ -22,6 +22,7 @@ from statevec.codecs.errors import (
     TextError,
     TextTooLongError,
     TruncatedError,
+    UnknownEnumValueError,
     UnknownFieldError,
     UnknownMessageError,
     UnknownTemplateError,
@@ -269,7 +270,10 @@ def field_offset(name: str) -> int:
 
 
 def test_values_that_are_not_listed_pass_through_and_are_not_null() -> None:
+    LITTLE.decode(LITTLE.encode("Kinds", sample())).verify()
     view: Any = LITTLE.decode(patched(field_offset("opt_Side"), "B", 77))
+    with pytest.raises(UnknownEnumValueError, match=r"Kinds\.opt_Side: Side has no value 77"):
+        view.verify()
     assert view.opt_Side == 77 and view.to_dict()["opt_Side"] == 77
     view = LITTLE.decode(patched(field_offset("Flags"), "B", 0x43))
     assert view.Flags == 0x43 and view.Flags.names() == ["urgent"] and view.to_dict()["Flags"] == 0x43
@@ -300,15 +304,20 @@ def test_names_that_python_uses_get_an_underscore() -> None:
     xml = """<messageSchema package="p" id="1"><types><composite name="messageHeader">
       <type name="blockLength" primitiveType="uint16"/><type name="templateId" primitiveType="uint16"/>
       <type name="schemaId" primitiveType="uint16"/><type name="version" primitiveType="uint16"/></composite>
+      <set name="S" encodingType="uint8"><choice name="of">1</choice><choice name="__init__">2</choice></set>
       <enum name="E" encodingType="uint8"><validValue name="mro">1</validValue>
       <validValue name="None">2</validValue></enum></types>
       <message name="M" id="1"><field name="from" id="1" type="int8"/><field name="wrap" id="2" type="int8"/>
-      <field name="e" id="3" type="E"/></message></messageSchema>"""
+      <field name="e" id="3" type="E"/><field name="_buffer" id="4" type="int8"/><field name="s" id="5" type="S"/>
+      </message></messageSchema>"""
     schema = Schema.parse(xml)
-    view: Any = schema.decode(schema.encode("M", {"from": 1, "wrap": 2, "e": "mro"}))
-    assert (view.from_, view.wrap_, view.e) == (1, 2, schema.enum("E").mro_)
-    assert view.to_dict() == {"from": 1, "wrap": 2, "e": "mro"}
-    assert schema.decode(schema.encode("M", {"from": 1, "wrap": 2, "e": "None"})).to_dict()["e"] == "None"
+    values = {"from": 1, "wrap": 2, "e": "mro", "_buffer": 3, "s": ["of", "__init__"]}
+    view: Any = schema.decode(schema.encode("M", values))
+    assert (view.from_, view.wrap_, view.e, view.field_buffer) == (1, 2, schema.enum("E").mro_, 3)
+    assert view.s.of_ and view.s.field__init__ and view.s == 6
+    assert view.to_dict() == values
+    values["e"] = "None"
+    assert schema.decode(schema.encode("M", values)).to_dict() == values
 
 
 def test_errors_say_rule_place_and_values() -> None:
