@@ -70,6 +70,7 @@ def test_agrona_writes_and_we_read(peer: list[str], ring: Segment) -> None:
         assert consumer.poll() == b"ours"
     finally:
         process.kill()
+        process.communicate()
 
 
 def test_we_write_and_agrona_reads(peer: list[str], ring: Segment) -> None:
@@ -84,3 +85,4 @@ def test_we_write_and_agrona_reads(peer: list[str], ring: Segment) -> None:
             assert producer.statistics()["used_bytes"] == 0
     finally:
         process.kill()
+        process.communicate()
