@@ -115,6 +115,8 @@ class _TableCheck:
             self.take(index, row, seen)
             if self.value(index, row) != value:
                 raise self.fail("row is in another value's list", index=index.number, row=row, value=value)
+            if any(self.region.view[row + index.links + 8 : row + index.links + layout.LINKS_SIZE[index.kind]]):
+                raise self.fail("row behind the first of its value has other links", index=index.number, row=row)
             if self.link(row + index.links + layout.PREVIOUS) != previous:
                 raise self.fail("list is not linked both ways", index=index.number, row=row)
             previous, row = row, self.link(row + index.links + layout.NEXT)
