@@ -18,7 +18,7 @@ from statevec.journal.reader import JournalReader
 
 PLUGIN = Path(__file__).parent / "tally"
 SCHEMA = Schema.load(PLUGIN / "tally.xml")
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 STOP_SECONDS = 60.0
 STATEVEC = [sys.executable, "-m", "statevec.cli.main"]
 

@@ -1,0 +1,161 @@
+"""Engines as real processes: started again, killed under load, halted by a disk error; nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_harness import SCHEMA, STATEVEC, EngineUnderTest, add
+
+from statevec.ipc.faults import COMMITTED
+from statevec.journal.entry_layout import COMMAND, LEADERSHIP, RING_ATTACH
+from statevec.journal.entry_view import Entry
+from statevec.roles.gateway import Gateway, Output
+from statevec.roles.producer import BACK_PRESSURED, Producer
+
+MakeEngine = Callable[..., EngineUnderTest]
+WAIT_SECONDS = 60.0
+
+
+def commands_of(entries: list[Entry], source: int) -> list[int]:
+    """Producer sequences of a source's commands, in the log's order."""
+    return [entry.source_sequence for entry in entries if entry.kind == COMMAND and entry.source == source]
+
+
+def offer_until_full(producer: Producer, start: int) -> int:
+    """Offer numbered amounts until the ring stays full; the last number that was accepted."""
+    refused = 0
+    while refused < 1000:
+        accepted = producer.offer(add(1, start, announce=start % 2))
+        refused = refused + 1 if accepted == BACK_PRESSURED else 0
+        start += accepted != BACK_PRESSURED
+    return start - 1
+
+
+def total_of(entries: list[Entry]) -> int:
+    """What a model of the plugin says that all committed amounts add up to."""
+    inputs = [SCHEMA.decode(each.input) for each in entries if each.kind == COMMAND and each.outcome == COMMITTED]
+    return sum(each.amount for each in inputs)
+
+
+@pytest.mark.parametrize("durability", ["memory", "disk"])
+def test_a_killed_engine_loses_nothing_and_repeats_nothing(make_engine: MakeEngine, durability: str) -> None:
+    """Rules 1, 2, 3, 11, 15: SIGKILL under load, the next leader goes on, producers and gateway live through it."""
+    engine = make_engine(durability)
+    first = engine.start()
+    delivered: list[Output] = []
+    with Producer(engine.directory, "market") as producer, Gateway(engine.directory, "venue") as gateway:
+        for number in range(1, 3000):
+            producer.send(add(1, number, announce=number % 2), WAIT_SECONDS)
+            if number == 2500:
+                engine.kill()  # the last messages wait in the ring, some of them already in the log
+                break
+        last = offer_until_full(producer, 2501)
+        second = engine.start()
+        assert second["epoch"] == first["epoch"] + 1
+        producer.send(add(1, last + 1, announce=1), WAIT_SECONDS)
+        producer.wait_released(last + 1, WAIT_SECONDS)
+        while (output := gateway.poll()) is not None:
+            delivered.append(output)
+            gateway.acknowledge(output)
+    assert engine.stop() == 0
+    entries = engine.entries()
+    assert commands_of(entries, 2) == list(range(1, last + 2))
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    assert total_of(entries) == sum(range(1, last + 2))
+    emitted = [output.identity for entry in entries for output in entry.outputs()]
+    assert [output.identity for output in delivered] == emitted
+    assert max(Counter(emitted).values()) == 1
+
+
+def test_an_engine_started_again_goes_on_where_it_ended(make_engine: MakeEngine) -> None:
+    """Rules 3 and 19: sequence, digest, numbering and cursor live through a clean stop and a new start."""
+    engine = make_engine()
+    engine.start()
+    with Producer(engine.directory, "market") as producer:
+        for number in range(1, 21):
+            producer.send(add(number, number, announce=1), WAIT_SECONDS)
+        producer.wait_released(20, WAIT_SECONDS)
+    with Gateway(engine.directory, "venue") as gateway:
+        seen = [gateway.wait(WAIT_SECONDS) for _ in range(12)]
+        assert seen[9] is not None
+        gateway.acknowledge(seen[9])
+    assert engine.stop() == 0
+    before = engine.entries()
+    assert [entry.kind for entry in before[:4]] == [LEADERSHIP, RING_ATTACH, RING_ATTACH, RING_ATTACH]
+
+    second = engine.start()
+    assert second["sequence"] == before[-1].sequence + 1
+    with Producer(engine.directory, "market") as producer, Gateway(engine.directory, "venue") as gateway:
+        assert producer.next_sequence == 21
+        assert producer.send(add(7, 1, announce=1), WAIT_SECONDS) == 21
+        identities = []
+        for _ in range(11):
+            output = gateway.wait(WAIT_SECONDS)
+            assert output is not None
+            identities.append(output.identity)
+            gateway.acknowledge(output)
+    assert engine.stop() == 0
+    after = engine.entries()
+    assert after[: len(before)] == before
+    assert [entry.kind for entry in after[len(before) :]] == [LEADERSHIP, COMMAND]
+    emitted = [output.identity for entry in after for output in entry.outputs()]
+    assert identities == emitted[10:]
+
+
+def test_a_disk_error_stops_releases_and_the_leader_until_an_operator_resumes(make_engine: MakeEngine) -> None:
+    """Rule 11: nothing unsafe is released, nobody leads before `resume`, and then nothing is missing."""
+    engine = make_engine("disk")
+    engine.start()
+    assert engine.process is not None
+    with Producer(engine.directory, "market") as producer, Gateway(engine.directory, "venue") as gateway:
+        producer.send(add(1, 1, announce=1), WAIT_SECONDS)
+        producer.wait_released(1, WAIT_SECONDS)
+        assert gateway.wait(WAIT_SECONDS) is not None
+        limits = (1024, resource.RLIM_INFINITY)  # as on a full disk: writes behind the first kilobyte fail
+        resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, limits)
+        producer.send(add(1, 2, announce=1), WAIT_SECONDS)
+        assert engine.process.wait(WAIT_SECONDS) == 1
+        assert gateway.poll() is None
+        assert producer.released_sequence == 1
+        halted = subprocess.run(engine.command(), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
+        assert halted.returncode == 1
+        assert "was halted by a disk error: pwrite failed: EFBIG" in halted.stderr
+        resumed = subprocess.run(
+            [*STATEVEC, "resume", "--instance", str(engine.directory)], capture_output=True, text=True, check=False
+        )
+        assert resumed.returncode == 0
+        assert "EFBIG" in resumed.stdout
+        engine.start()
+        output = gateway.wait(WAIT_SECONDS)
+        assert output is not None
+        assert SCHEMA.decode(output.message).total == 3
+    assert engine.stop() == 0
+    assert commands_of(engine.entries(), 2) == [1, 2]
+
+
+def test_a_configuration_that_is_wrong_ends_with_status_2_and_the_path(tmp_path: Path) -> None:
+    file = tmp_path / "engine.toml"
+    file.write_text('[instance]\ndirectory = "i"\n[plugin]\npath = "p"\n[engine]\ncore = "two"\n')
+    result = subprocess.run([*STATEVEC, "run", str(file)], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == f"error: {file}: engine.core: expected int, got str\n"
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_signal_before_it_leads_stops_an_engine_too(make_engine: MakeEngine) -> None:
+    """SIGTERM at any moment ends cleanly: here as soon as it says anything."""
+    engine = make_engine()
+    process = subprocess.Popen(engine.command(), stderr=subprocess.PIPE, text=True)
+    engine.process = process  # type: ignore[assignment]
+    assert process.stderr is not None
+    with process.stderr:
+        assert '"event":"started"' in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert process.wait(600) == 0
