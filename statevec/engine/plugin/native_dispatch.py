@@ -69,6 +69,8 @@ NAMES: dict[str, Any] = {
     PREFIX + "emit": emit,
     PREFIX + "tick": tick,
 }
+OPTIONS: dict[str, Any] = {"_nrt": False, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Of handlers and helpers: only dispatch calls them, so they need no entry from Python or C."""
 assert FUNCTIONS.keys() <= COMPILED.keys()
 
 
@@ -99,7 +101,7 @@ class NativePlugin:
             )
             rebuilt.__kwdefaults__ = function.__kwdefaults__
             rebuilt.__module__ = loaded.module.__name__
-            self._dispatchers[name] = njit(rebuilt, _nrt=False, nogil=True)
+            self._dispatchers[name] = njit(rebuilt, **OPTIONS)
         self._namespace.update(self._dispatchers)
         for name, value in self._namespace.items():
             if isinstance(value, int) and type(value).__name__ == "Rejection":
@@ -297,7 +299,7 @@ def compile_dispatch(loaded: LoadedPlugin) -> Any:
         "last_table": max((loaded.table_number(name) for name in loaded.declarations.records), default=0),
         "has_invariants": bool(loaded.declarations.invariants),
     }
-    bindings["check_invariants"] = njit(_rebound(_invariants_template, bindings), _nrt=False, nogil=True)
+    bindings["check_invariants"] = njit(_rebound(_invariants_template, bindings), **OPTIONS)
     function = _rebound(_dispatch_template, bindings)
     compiled = CFunc(function, ((types.int64,) * 3, types.int64), {}, {"_nrt": False})
     enable_cache(compiled, extra=loaded.content_hash, module=__name__)

@@ -1,6 +1,7 @@
 """Tables in compiled handlers: methods, `in`, `len`, and the loops over rows.
 
-Everything ends in a kernel of `operations`; this file gives them types, and errors in the words of a plugin author.
+Everything ends in a kernel of `operations`; this file gives them types, and errors in the words of a plugin author. No
+function is compiled for a method: its few instructions go into the handler.
 `__where`, `__unique`, `__ascending` and `__descending` are what the methods with one `field=value` are rewritten to.
 
 A crash leaves nothing: tables lie in the arena of the process.
@@ -8,6 +9,7 @@ A crash leaves nothing: tables lie in the arena of the process.
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -15,60 +17,15 @@ from typing import Any
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import RefType, iternext_impl, lower_builtin
-from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, intrinsic, overload, overload_method
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global, signature
+from numba.extending import infer_getattr, intrinsic
 
 from statevec.engine.plugin import operations
-from statevec.engine.plugin.native_arithmetic import NATIVE, PluginTypeError, describe, is_integer
-from statevec.engine.plugin.native_kinds import I64, RecordType, RowsIteratorType, RowsType, TableType
+from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, is_integer
+from statevec.engine.plugin.native_kinds import I64, RowsIteratorType, RowsType, TableType
 from statevec.engine.plugin.native_records import call_operation, make_record
 
-METHODS = ("get", "edit", "insert", "delete", "where", "unique", "ascending", "descending")
-word = NATIVE["word"]
-
-
-@infer_getattr
-class _TableAttributes(AttributeTemplate):
-    key = TableType
-
-    def generic_resolve(self, table: TableType, name: str) -> Any:
-        if name not in METHODS:
-            raise PluginTypeError(f"a table has no {name!r} (methods: {', '.join(METHODS)})")
-
-
-def _on_table(operation: Any, result: Callable[[TableType], Any]) -> Any:
-    """An intrinsic (table, key) that calls `operation(transaction, table number, key)`; a RecordType result is made."""
-
-    def typer(typing_context: Any, table: Any, key: Any) -> Any:
-        kind = result(table)
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            numeric = types.int64 if isinstance(kind, RecordType) else kind
-            answer = call_operation(context, builder, operation, numeric, [args[0], I64(table.number), args[1]])
-            if isinstance(kind, RecordType):
-                return make_record(context, builder, kind, args[0], answer)
-            return answer
-
-        return kind(table, types.int64), codegen
-
-    return intrinsic(typer)
-
-
-read_record = _on_table(operations.read_record, lambda table: table.read)
-edit_record = _on_table(operations.edit_record, lambda table: table.edit)
-insert_record = _on_table(operations.insert_record, lambda table: table.edit)
-delete_record = _on_table(operations.delete_record, lambda table: types.void)
-find_row = _on_table(operations.find_record, lambda table: types.int64)
-
-
-@intrinsic
-def record_at(typing_context: Any, table: Any, row: Any) -> Any:
-    """The record of a row, to read."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return make_record(context, builder, table.read, args[0], args[1])
-
-    return table.read(table, types.int64), codegen
+Generator = Callable[[Any, Any, TableType, list[Any]], Any]
 
 
 def _check_key(table: TableType, key: Any) -> None:
@@ -76,69 +33,128 @@ def _check_key(table: TableType, key: Any) -> None:
         raise PluginTypeError(f"a key of {table.record.table} is an integer, not {describe(key)}")
 
 
-@overload(operator.getitem)
-def _getitem(table, key):  # type: ignore[no-untyped-def]  # Numba compares the signatures
-    if isinstance(table, TableType):
-        _check_key(table, key)
-        return lambda table, key: read_record(table, word(key))
-    return None
+def _row_of(operation: Any, context: Any, builder: Any, table: TableType, args: Any) -> Any:
+    return call_operation(context, builder, operation, types.int64, [args[0], I64(table.number), args[1]])
 
 
-@overload(operator.contains)
-def _contains(table, key):  # type: ignore[no-untyped-def]
-    if isinstance(table, TableType):
-        _check_key(table, key)
-        return lambda table, key: find_row(table, word(key)) != 0
-    return None
+def _get(context: Any, builder: Any, table: TableType, args: Any) -> Any:
+    return optional_record(
+        context, builder, table, args[0], _row_of(operations.find_record, context, builder, table, args)
+    )
 
 
-@overload(len)
-def _len(table):  # type: ignore[no-untyped-def]
-    return (lambda table: count_of(table)) if isinstance(table, TableType) else None
+def optional_record(context: Any, builder: Any, table: TableType, transaction: Any, row: Any) -> Any:
+    """Generate: the record of a row to read, None for row 0."""
+    made = context.make_helper(builder, types.Optional(table.read))
+    made.valid = builder.icmp_signed("!=", row, I64(0))
+    made.data = make_record(context, builder, table.read, transaction, row)
+    return made._getvalue()
 
 
-@intrinsic
-def count_of(typing_context: Any, table: Any) -> Any:
-    """Records in the table."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return call_operation(context, builder, operations.count_records, types.int64, [args[0], I64(table.number)])
-
-    return types.int64(table), codegen
+def _to_read(operation: Any) -> Generator:
+    return lambda context, builder, table, args: make_record(
+        context, builder, table.read, args[0], _row_of(operation, context, builder, table, args)
+    )
 
 
-@overload_method(TableType, "get")
-def _get(table, key):  # type: ignore[no-untyped-def]
-    _check_key(table, key)
-
-    def implementation(table, key):  # type: ignore[no-untyped-def]
-        row = find_row(table, word(key))
-        if row == 0:
-            return None
-        return record_at(table, row)
-
-    return implementation
+def _to_edit(operation: Any) -> Generator:
+    return lambda context, builder, table, args: make_record(
+        context, builder, table.edit, args[0], _row_of(operation, context, builder, table, args)
+    )
 
 
-@overload_method(TableType, "edit")
-def _edit(table, key):  # type: ignore[no-untyped-def]
-    table.check_writable("edit")
-    _check_key(table, key)
-    return lambda table, key: edit_record(table, word(key))
+def _delete(context: Any, builder: Any, table: TableType, args: Any) -> Any:
+    arguments = [args[0], I64(table.number), args[1]]
+    call_operation(context, builder, operations.delete_record, types.void, arguments)
+    return context.get_dummy_value()
 
 
-@overload_method(TableType, "insert")
-def _insert(table, key):  # type: ignore[no-untyped-def]
-    table.check_writable("insert")
-    _check_key(table, key)
-    return lambda table, key: insert_record(table, word(key))
+def _contains(context: Any, builder: Any, table: TableType, args: Any) -> Any:
+    return builder.icmp_signed("!=", _row_of(operations.find_record, context, builder, table, args), I64(0))
 
 
-@overload_method(TableType, "delete")
-def _delete(table, key):  # type: ignore[no-untyped-def]
-    table.check_writable("delete")
-    _check_key(table, key)
-    return lambda table, key: delete_record(table, word(key))
+READING: dict[str, tuple[Callable[[TableType], Any], Generator]] = {
+    "get": (lambda table: types.Optional(table.read), _get),
+}
+WRITING: dict[str, tuple[Callable[[TableType], Any], Generator]] = {
+    "edit": (lambda table: table.edit, _to_edit(operations.edit_record)),
+    "insert": (lambda table: table.edit, _to_edit(operations.insert_record)),
+    "delete": (lambda table: types.void, _delete),
+}
+METHODS = (*READING, *WRITING, "where", "unique", "ascending", "descending")
+
+
+def _method(name: str, result: Callable[[TableType], Any], generate: Generator) -> Any:
+    """The typing template of a method with one key, and its code."""
+
+    class Method(AbstractTemplate):
+        key = f"plugin.table.{name}"
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            table = self.this
+            values = [*args, *kws.values()]
+            if name in WRITING:
+                table.check_writable(name)
+            if len(values) != 1 or any(each != "key" for each in kws):
+                raise PluginTypeError(f".{name} takes one key")
+            _check_key(table, values[0])
+            parameters = [inspect.Parameter("key", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+            made = signature(result(table), types.int64, recvr=table)
+            return made.replace(pysig=inspect.Signature(parameters))
+
+    @lower_builtin(Method.key, TableType, types.int64)
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return generate(context, builder, signature.args[0], args)
+
+    return Method
+
+
+_TEMPLATES = {name: _method(name, *each) for name, each in (READING | WRITING).items()}
+
+
+@infer_getattr
+class _TableAttributes(AttributeTemplate):
+    key = TableType
+
+    def generic_resolve(self, table: TableType, name: str) -> Any:
+        if name not in _TEMPLATES:
+            raise PluginTypeError(f"a table has no {name!r} (methods: {', '.join(METHODS)})")
+        return types.BoundFunction(_TEMPLATES[name], table)
+
+
+def _operator(function: Any, result: Callable[[TableType], Any], generate: Generator) -> None:
+    """Give an operator of (table, key) its type and its code."""
+
+    class Operator(AbstractTemplate):
+        key = function
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            if not isinstance(args[0], TableType):
+                return None
+            _check_key(args[0], args[1])
+            return signature(result(args[0]), args[0], types.int64)
+
+    infer_global(function)(Operator)
+
+    @lower_builtin(function, TableType, types.int64)
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return generate(context, builder, signature.args[0], args)
+
+
+_operator(operator.getitem, lambda table: table.read, _to_read(operations.read_record))
+_operator(operator.contains, lambda table: types.boolean, _contains)
+
+
+@infer_global(len)
+class _Length(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(types.int64, args[0]) if isinstance(args[0], TableType) else None
+
+
+@lower_builtin(len, TableType)
+def _count(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    number = I64(signature.args[0].number)
+    return call_operation(context, builder, operations.count_records, types.int64, [args[0], number])
 
 
 def _check_table(table: Any, method: str, value: Any) -> None:
@@ -149,35 +165,17 @@ def _check_table(table: Any, method: str, value: Any) -> None:
 
 
 @intrinsic(prefer_literal=True)
-def _unique_row(typing_context: Any, table: Any, name: Any, value: Any) -> Any:
+def unique(typing_context: Any, table: Any, name: Any, value: Any) -> Any:
+    """`table.unique(name=value)`: the record, or None."""
+    _check_table(table, "unique", value)
     index = table.index("unique", name.literal_value, ("unique",))
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         arguments = [args[0], I64(table.number), I64(index), args[2]]
-        return call_operation(context, builder, operations.unique_record, types.int64, arguments)
+        row = call_operation(context, builder, operations.unique_record, types.int64, arguments)
+        return optional_record(context, builder, table, args[0], row)
 
-    return types.int64(table, name, types.int64), codegen
-
-
-def unique(table: Any, name: str, value: int) -> Any:
-    """`table.unique(name=value)`: the record, or None."""
-    return table.unique(**{name: value})
-
-
-@overload(unique, prefer_literal=True)
-def _unique(table, name, value):  # type: ignore[no-untyped-def]
-    if not isinstance(name, types.StringLiteral):
-        return None
-    _check_table(table, "unique", value)
-    table.index("unique", name.literal_value, ("unique",))
-
-    def implementation(table, name, value):  # type: ignore[no-untyped-def]
-        row = _unique_row(table, name, word(value))
-        if row == 0:
-            return None
-        return record_at(table, row)
-
-    return implementation
+    return types.Optional(table.read)(table, name, types.int64), codegen
 
 
 def _rows(method: str, order: int, kinds: tuple[str, ...]) -> Any:

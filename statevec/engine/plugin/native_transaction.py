@@ -12,17 +12,18 @@ position, where nobody reads.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_getattr_generic
-from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, intrinsic, overload_method
+from numba.core.imputils import lower_builtin, lower_getattr_generic
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, signature
+from numba.extending import infer_getattr, intrinsic
 
 from statevec.engine.plugin import operations
-from statevec.engine.plugin.native_arithmetic import NATIVE, PluginTypeError, describe, fault_when, is_integer
+from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, fault_when, is_integer
 from statevec.engine.plugin.native_kinds import I64, EmitType, TransactionType
 from statevec.engine.plugin.native_records import call_operation, load_word, store_word
 from statevec.ipc.faults import BUDGET_EXHAUSTED, CAPACITY_EXHAUSTED
@@ -31,8 +32,41 @@ from statevec.state import transaction_layout as layout
 
 I8 = ir.IntType(8)
 WORDS = {"now_ns": layout.NOW_NS, "sequence": layout.SEQUENCE}
-METHODS = ("reject", "next_id", "set_timer", "cancel_timer")
-word = NATIVE["word"]
+
+
+def _method(name: str, operation: Any, result: Any, names: tuple[str, ...]) -> Any:
+    """The typing template of a method whose arguments are integers, and its code."""
+
+    class Method(AbstractTemplate):
+        key = f"plugin.transaction.{name}"
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            transaction = self.this
+            transaction.check_writable(name)
+            given = dict(zip(names, args, strict=False)) | kws
+            if len(args) + len(kws) != len(names) or set(given) != set(names):
+                raise PluginTypeError(f"tx.{name} takes {', '.join(names) if names else 'no arguments'}")
+            for each, kind in given.items():
+                if not is_integer(kind):
+                    raise PluginTypeError(f"{each} of tx.{name} is an integer, not {describe(kind)}")
+            parameters = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in names]
+            made = signature(result, *[types.int64] * len(names), recvr=transaction)
+            return made.replace(pysig=inspect.Signature(parameters))
+
+    @lower_builtin(Method.key, TransactionType, *[types.int64] * len(names))
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        answer = call_operation(context, builder, operation, result, list(args))
+        return context.get_dummy_value() if result == types.void else answer
+
+    return Method
+
+
+_TEMPLATES = {
+    "reject": _method("reject", operations.reject, types.void, ("code",)),
+    "next_id": _method("next_id", operations.take_id, types.int64, ()),
+    "set_timer": _method("set_timer", operations.start_timer, types.void, ("id", "at_ns")),
+    "cancel_timer": _method("cancel_timer", operations.stop_timer, types.boolean, ("id",)),
+}
 
 
 @infer_getattr
@@ -46,61 +80,15 @@ class _TransactionAttributes(AttributeTemplate):
             return types.int64
         if name == "emit":
             return EmitType(transaction.content_key)
-        if name not in METHODS:
-            known = ", ".join([*transaction.tables, *WORDS, "emit", *METHODS])
+        if name not in _TEMPLATES:
+            known = ", ".join([*transaction.tables, *WORDS, "emit", *_TEMPLATES])
             raise PluginTypeError(f"the transaction has no {name!r} (it has: {known})")
-        return None
+        return types.BoundFunction(_TEMPLATES[name], transaction)
 
 
 @lower_getattr_generic(TransactionType)
 def _load_attribute(context: Any, builder: Any, transaction: TransactionType, value: Any, name: str) -> Any:
     return load_word(builder, value, WORDS[name]) if name in WORDS else value
-
-
-def _on_transaction(operation: Any, result: Any, count: int) -> Any:
-    """An intrinsic (transaction, …) that calls `operation` with `count` further integers."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return call_operation(context, builder, operation, result, list(args))
-
-    def typer(transaction: Any) -> Any:
-        return result(transaction, *[types.int64] * count), codegen
-
-    if count == 0:
-        return intrinsic(lambda typing_context, transaction: typer(transaction))
-    if count == 1:
-        return intrinsic(lambda typing_context, transaction, a: typer(transaction))
-    return intrinsic(lambda typing_context, transaction, a, b: typer(transaction))
-
-
-_reject = _on_transaction(operations.reject, types.void, 1)
-_take_id = _on_transaction(operations.take_id, types.int64, 0)
-_start_timer = _on_transaction(operations.start_timer, types.void, 2)
-_stop_timer = _on_transaction(operations.stop_timer, types.boolean, 1)
-
-
-@overload_method(TransactionType, "reject")
-def _reject_method(tx, code):  # type: ignore[no-untyped-def]  # Numba compares the signatures
-    tx.check_writable("reject")
-    return lambda tx, code: _reject(tx, word(code))
-
-
-@overload_method(TransactionType, "next_id")
-def _next_id_method(tx):  # type: ignore[no-untyped-def]
-    tx.check_writable("next_id")
-    return lambda tx: _take_id(tx)
-
-
-@overload_method(TransactionType, "set_timer")
-def _set_timer_method(tx, id, at_ns):  # type: ignore[no-untyped-def]
-    tx.check_writable("set_timer")
-    return lambda tx, id, at_ns: _start_timer(tx, word(id), word(at_ns))
-
-
-@overload_method(TransactionType, "cancel_timer")
-def _cancel_timer_method(tx, id):  # type: ignore[no-untyped-def]
-    tx.check_writable("cancel_timer")
-    return lambda tx, id: _stop_timer(tx, word(id))
 
 
 @intrinsic
