@@ -21,6 +21,7 @@ from statevec.codecs.layout import PRIMITIVES, FieldLayout, layout_hash, natural
 from statevec.codecs.native import FieldTypeError, StructType, assign_field, struct_address, struct_at
 from statevec.codecs.schema import Schema
 from statevec.ipc.faults import ReadOnly, ValueOutOfRange
+from statevec.ipc.kernel import enable_cache
 from tests.codecs.kinds import kinds_schema, leaves
 
 INTERESTING = [b"\0", b"\xff", b"\x7f\xff", b"\x80\0", b"\0\x80", b"\xff\x7f", b"\x7f\xf0\0\0", b"\0\x01", b"AB\0C"]
@@ -47,15 +48,17 @@ class Tiers:
     def function(self, lines: list[str], parameters: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """(compiled, plain) of a function of (source, target, which, …) with one branch for each line."""
         body = "".join(f"    {'el' if n else ''}if which == {n}:\n        {line}\n" for n, line in enumerate(lines))
-        scope: dict[str, Any] = {"assign_field": assign_field}
-        exec(f"def work(source, target, which{parameters}):\n{body}    return 0\n", scope)
+        text = f"def work(source, target, which{parameters}):\n{body}    return 0\n"
+        scope: dict[str, Any] = {"assign_field": assign_field, "__name__": __name__}
+        exec(text, scope)
         work = scope["work"]
-        compiled = njit(work, _nrt=False)
-        read_at, edit_at = self.read_at, self.edit_at
         inner = f"compiled(read_at(source), edit_at(target), which{parameters})"
-        outer: dict[str, Any] = {"compiled": compiled, "read_at": read_at, "edit_at": edit_at}
+        outer: dict[str, Any] = {"compiled": njit(work, _nrt=False), "__name__": __name__}
+        outer |= {"read_at": self.read_at, "edit_at": self.edit_at}
         exec(f"def run(source, target, which{parameters}):\n    return {inner}\n", outer)
-        return njit(outer["run"], _nrt=False), work
+        run = njit(outer["run"], _nrt=False)
+        # compiling is nine tenths of the time of these tests; the key holds all that the source does not say
+        return enable_cache(run, extra=text + self.edit.name, module=__name__), work
 
     def run(self, functions: Any, which: int, *more: Any) -> list[tuple[Any, bytes]]:
         """What each tier gives: value or kind of exception, and the target's bytes."""
