@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from recorded_instance import RecordedInstance
-
 from statevec.cli.journal import journal, verify
 from statevec.journal import entry_layout as layout
+from tests.audit.recorded_instance import RecordedInstance
 
 
 @pytest.fixture(scope="module")

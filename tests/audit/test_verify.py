@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from recorded_instance import RecordedInstance
 
 from statevec.audit.plugin_store import PluginStoreError
 from statevec.audit.verify import VerifyError, verify_instance
 from statevec.engine.instance import InstanceError, create_instance, prepare_directory
 from statevec.journal import entry_layout as layout
+from tests.audit.recorded_instance import RecordedInstance
 
 TIERS = ["compiled", "interpreted"]
 

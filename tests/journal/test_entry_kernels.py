@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from entry_maker import EntryMaker, region_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from statevec.ipc.memory import Region
 from statevec.journal import entry as kernels
 from statevec.journal import entry_layout as layout
 from statevec.journal.entry import check_entry, seal_entry
+from tests.journal.entry_maker import EntryMaker, region_of
 
 FORMS = [pytest.param(lambda kernel: kernel, id="compiled"), pytest.param(plain, id="plain")]
 

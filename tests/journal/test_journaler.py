@@ -7,16 +7,16 @@ import os
 import random
 
 import pytest
-from private_log import PrivateLog, wait_until
 
 from statevec.ipc import log_layout
 from statevec.ipc.kernel import plain
 from statevec.journal import journaler as journaler_module
-from statevec.journal import journaler_kernels
+from statevec.journal import journaler_kernels, segment_keeper
 from statevec.journal import journaler_layout as layout
 from statevec.journal.errors import JournalError, JournalHaltedError
 from statevec.journal.journaler import Journaler
 from statevec.journal.segments import create_segment, list_segments
+from tests.journal.private_log import PrivateLog, wait_until
 
 UNIT = 1 << 12
 CAPACITY = 2 * log_layout.MAX_BATCH_BYTES
@@ -151,7 +151,7 @@ def test_no_space_for_the_next_segment_halts_when_it_is_needed(directory, monkey
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(journaler_module, "create_segment", full)
+    monkeypatch.setattr(segment_keeper, "create_segment", full)
     with pytest.raises(OSError, match="No space"):
         journaler.prepare()
     journaler.start()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from entry_maker import EntryMaker, delta_record, output_record, region_of
 from hypothesis import given
 from hypothesis import strategies as st
-from segment_files import SEGMENT_SIZE, UNIT, overwrite, write_journal
 
 from statevec.ipc.kernel import plain
 from statevec.journal import entry_layout as layout
@@ -15,6 +13,8 @@ from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalDamagedError, JournalError, SequenceNotFoundError
 from statevec.journal.reader import JournalReader, chain_cursor, make_cursor
 from statevec.journal.reader_kernels import durable_beyond, used_end, walk
+from tests.journal.entry_maker import EntryMaker, delta_record, output_record, region_of
+from tests.journal.segment_files import SEGMENT_SIZE, UNIT, overwrite, write_journal
 
 COUNT = 150
 

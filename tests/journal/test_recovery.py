@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from entry_maker import EntryMaker
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from segment_files import SEGMENT_SIZE, UNIT, overwrite, path_of, read_journal, write_journal
 
 from statevec.journal import entry_layout as layout
 from statevec.journal.errors import JournalDamagedError, SegmentNameError
 from statevec.journal.recovery import JournalStart, find_end, recover
+from tests.journal.entry_maker import EntryMaker
+from tests.journal.segment_files import SEGMENT_SIZE, UNIT, overwrite, path_of, read_journal, write_journal
 
 COUNT = 120
 

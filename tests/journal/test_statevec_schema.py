@@ -6,11 +6,11 @@ import struct
 from importlib.resources import files
 
 import pytest
-from entry_maker import EntryMaker
 
 from statevec.codecs.schema import Schema
 from statevec.journal import admin_layout, entry_layout
 from statevec.journal.entry_view import Entry
+from tests.journal.entry_maker import EntryMaker
 
 SCHEMA = Schema.load(files("statevec.journal") / "statevec.xml")
 
