@@ -20,8 +20,9 @@ from typing import Literal
 
 import click
 
+from statevec.audit.verify import verify_instance
 from statevec.demo.children import ChildError
-from statevec.demo.evidence import read_log, verify_instance
+from statevec.demo.evidence import read_log
 from statevec.demo.review import Review, review
 from statevec.demo.scenario import Scenario, run_scenario
 from statevec.demo.summary import print_summary, progress_display

@@ -16,24 +16,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from statevec.audit.verify import Verification
 from statevec.demo.ledger import Ledger
 from statevec.demo.limits import LimitCheck
 from statevec.demo.logged import LoggedEntry
 from statevec.demo.results import ProducerResult
 from statevec.demo.scenario import Outcome
+from statevec.journal.decode import hex64
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
 SHOWN_BREACHES = 5
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `statevec.audit.verify` said of the journal."""
-
-    verified: bool
-    digest: str
-    difference: str
-    """Where the first difference is; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +122,17 @@ def review(outcome: Outcome, entries: list[LoggedEntry], verification: Verificat
         "duplicated": sum(each.duplicated for each in deliveries),
         "limit_breaches": len(limits.breaches),
         "latency_ns": latency_ns(entries),
-        "digest": verification.digest,
+        "digest": hex64(verification.digest),
         "verified": verification.verified,
     }
     problems = find_problems(outcome, ledger, figures)
     if deliveries[-1].unknown:
         problems.append(f"the venue received {deliveries[-1].unknown} outputs that the log does not have")
+    if verification.entries != len(entries):
+        problems.append(f"{verification.entries} entries were executed again, of {len(entries)}")
     if not verification.verified:
-        problems.append(f"the journal does not verify: {verification.difference}")
+        found = verification.to_dict()
+        problems.append(f"the journal does not verify: {found.get('damage') or found.get('difference')}")
     return Review(instrument.symbol, figures, problems, limits.breaches[:SHOWN_BREACHES])
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from statevec.audit.verify import Difference, Verification
 from statevec.demo.instruments import Instruments
 from statevec.demo.logged import LoggedEntry, Message
 from statevec.demo.results import ProducerResult, VenueResult
-from statevec.demo.review import Verification, percentile, review
+from statevec.demo.review import percentile, review
 from statevec.demo.scenario import Market, Outcome
 from statevec.demo.script import RiskSettings
 from statevec.demo.summary import nanoseconds, summary_rows
@@ -19,7 +21,7 @@ from statevec.demo.ticks import Ticks
 
 EURUSD = Instruments.load().get("EURUSD")
 SETTINGS = RiskSettings()
-GOOD = Verification(True, "00ff", "")
+GOOD = Verification(entries=4, sequence=4, digest=0xFF, position=0, tier="compiled", seconds=0.1)
 
 
 def settings() -> dict[str, Any]:
@@ -76,7 +78,7 @@ def test_a_good_run_has_no_problems_and_adds_up() -> None:
     assert figures["slippage_ticks"] == 5.0
     assert figures["profit"] == "-0.50000"
     assert figures["latency_ns"] == {"p50": 100, "p99": 300, "p999": 300, "max": 300}
-    assert (figures["digest"], figures["verified"]) == ("00ff", True)
+    assert (figures["digest"], figures["verified"]) == ("00000000000000ff", True)
 
 
 def test_an_input_that_is_not_in_the_log_is_lost() -> None:
@@ -88,7 +90,7 @@ def test_an_input_that_is_not_in_the_log_is_lost() -> None:
 def test_an_input_that_is_in_the_log_twice_is_duplicated() -> None:
     log = entries()
     log.append(log[0]._replace(sequence=5))
-    made = review(outcome(), log, GOOD)
+    made = review(outcome(), log, dataclasses.replace(GOOD, entries=5))
     assert (made.figures["duplicated"], made.problems) == (1, ["1 messages came twice"])
 
 
@@ -125,14 +127,18 @@ def test_limit_breaches_and_faults_are_problems_with_details() -> None:
     log = entries()
     log[1].outputs[0].fields["quantity"] = 26
     log.append(LoggedEntry(5, 1, "", 0, 0, 0, -13, None, []))
-    made = review(outcome(), log, GOOD)
+    made = review(outcome(), log, dataclasses.replace(GOOD, entries=5))
     assert made.problems == ["1 orders went beyond a limit", "1 inputs ended in a fault"]
     assert made.details == ["order above order_size_limit: sequence=2 value=26 limit=25"]
 
 
 def test_a_journal_that_does_not_verify_is_a_problem() -> None:
-    made = review(outcome(), entries(), Verification(False, "00ff", "sequence=3"))
-    assert made.problems == ["the journal does not verify: sequence=3"]
+    found = dataclasses.replace(GOOD, entries=2, difference=Difference(3, 640, []))
+    made = review(outcome(), entries(), found)
+    assert made.problems == [
+        "2 entries were executed again, of 4",
+        "the journal does not verify: {'sequence': 3, 'position': 640, 'fields': []}",
+    ]
 
 
 def test_percentiles_are_values_that_occurred() -> None:
