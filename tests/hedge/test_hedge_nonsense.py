@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
 
+from statevec.plugins.hedge.hedge import hedge
 from tests.hedge.dealing import Dealing, OrderStatus
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -90,3 +94,38 @@ def test_a_new_instrument_needs_its_limits(dealing: Dealing) -> None:
 
 def test_the_desks_switch_needs_a_value(dealing: Dealing) -> None:
     assert dealing.send("RiskConfig", instrument=0, position_limit=5) == 6
+
+
+PATTERNS = (b"\x00", b"\x01", b"\x7f", b"\x80", b"\xff")
+
+
+def garbled(chance: random.Random, order_id: int) -> bytes:
+    """A well-formed message in which the bytes of one or two fields are anything."""
+    update = {"order_id": order_id, "venue_sequence": 50, "status": 2, "filled_quantity": 4, "last_price": 1}
+    name, fields = chance.choice([*GOOD.items(), ("OrderUpdate", update)])
+    message = bytearray(hedge.schema.encode(name, fields))
+    for field in chance.choices(hedge.schema.messages[name].fields, k=chance.choice((1, 2))):
+        content = chance.choice(
+            (
+                chance.randbytes(field.size),
+                chance.choice(PATTERNS) * field.size,
+                b"\x00" * (field.size - 1) + chance.choice(PATTERNS),
+            )
+        )
+        start = hedge.schema.header.size + field.offset
+        message[start : start + field.size] = content
+    return bytes(message)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_garbled_fields_are_never_a_fault_and_both_tiers_agree(seed: int) -> None:
+    note(f"seed={seed}")
+    chance = random.Random(seed)
+    dealing = Dealing("compiled", "interpreted")
+    order = dealing.place_one()
+    for _ in range(60):
+        message = garbled(chance, order.order_id)
+        entries = [each.send_bytes(message) for each in dealing.simulations]
+        assert entries[0].outcome >= 0, entries[0]
+        assert len({each.digest for each in entries}) == 1, entries

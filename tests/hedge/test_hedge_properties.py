@@ -121,7 +121,7 @@ class Trouble:
         update = {"order_id": order_id, "venue_sequence": 2**61, "status": OrderStatus.ACCEPTED, "last_price": 0}
         update["filled_quantity"] = self.chance.choice((10**9, -1, 2**62))
         quote = {"bid_price": 1000, "ask_price": 1002, "bid_size": 1, "ask_size": 1, "exchange_time_ns": 0}
-        quote[self.chance.choice(list(quote))] = -abs(value) - 1 if value > -(2**62) else value
+        quote[self.chance.choice(list(quote))] = min(-1, -abs(value))
         outcomes = [
             self.dealing.send("OrderUpdate", **update),
             self.dealing.send("OrderUpdate", **{**update, "filled_quantity": 0, "venue_sequence": -abs(value)}),
