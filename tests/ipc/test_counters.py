@@ -36,7 +36,7 @@ def test_buckets_follow_each_other_without_gaps(form: Form) -> None:
     assert bucket_of(-5) == 0
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.integers(0, 10**11), min_size=1))
 def test_percentiles_are_within_one_part_in_32(form: Form, values: list[int]) -> None:
     region = Region.allocate(layout.HISTOGRAM_SIZE + 64)

@@ -170,7 +170,7 @@ def test_a_header_that_cannot_be_has_a_name(form: Form, length: int, kind: int, 
     assert ring.word(layout.HEAD) == 0
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     start=st.integers(0, 200).map(lambda number: 8 * number),
     content=st.binary(min_size=CAPACITY + layout.TRAILER_SIZE, max_size=CAPACITY + layout.TRAILER_SIZE),
@@ -185,7 +185,7 @@ def test_nonsense_never_leads_outside_the_ring(
     for index, length, kind in headers:
         ring.memory.store_i32(8 * index, length)
         ring.memory.store_i32(8 * index + 4, kind)
-    for _ in range(80):
+    for _ in range(40):
         result = ring.poll()
         assert isinstance(result, bytes) or result in kernels.RING_CODES
     assert ring.form(kernels.check_positions)(ring.memory, CAPACITY) in (0, *kernels.RING_CODES)
