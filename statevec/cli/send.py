@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ class SendError(Exception):
 @click.option("--ring", default=OPERATOR_RING, show_default=True, help="Ring to send through; it must be free.")
 @click.option("--timeout", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds to wait.")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def send(message: str, values: str, instance: str, ring: str, timeout: float, style: str) -> None:
+def send(message: str, values: str, instance: str, ring: str, timeout: float, style: str) -> int:
     """Offer one MESSAGE with the values in JSON, wait for its entry, and print its outcome.
 
     Exit status 0 when it was committed, 1 when it was rejected or faulted.
@@ -56,7 +55,7 @@ def send(message: str, values: str, instance: str, ring: str, timeout: float, st
         raise click.UsageError(str(error)) from error
     entry = _offer_and_wait(instance, leader, ring, encoded, timeout)
     _show(entry, plugin, style)
-    sys.exit(0 if entry.outcome == 0 else 1)
+    return 0 if entry.outcome == 0 else 1
 
 
 def _parse(values: str) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def _show(entry: Entry, plugin: LoadedPlugin, style: str) -> None:
         "outcome_name": entry.outcome_name,
         "reason": plugin.rejections.get(entry.outcome),
         "changes": len(entry.changes()),
-        "outputs": [{"message": view.message_name, **view.to_dict()} for view in outputs],
+        "outputs": [{"message": view.layout.name, **view.to_dict()} for view in outputs],
     }
     if style == "json":
         click.echo(json.dumps(facts, default=str))

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_harness import SCHEMA, STATEVEC, EngineUnderTest, add
 
 from statevec.ipc.faults import COMMITTED
 from statevec.journal.entry_layout import COMMAND, LEADERSHIP, RING_ATTACH
 from statevec.journal.entry_view import Entry
 from statevec.roles.gateway import Gateway, Output
 from statevec.roles.producer import BACK_PRESSURED, Producer
+from tests.roles.engine_harness import SCHEMA, STATEVEC, EngineUnderTest, add
 
 MakeEngine = Callable[..., EngineUnderTest]
 WAIT_SECONDS = 60.0
