@@ -48,4 +48,10 @@ def stored_plugin(instance: Instance, content_hash: str) -> LoadedPlugin:
 def decoder_for(plugin: LoadedPlugin) -> EntryDecoder:
     """A decoder of entries that this plugin decided."""
     tables = dict(enumerate([*ENGINE_TABLES, *plugin.table_specs]))
-    return EntryDecoder(plugin.schema, tables, plugin.rejections)
+    enums = {
+        (record.table, field.name): field.enum.enum_class
+        for record in plugin.declarations.records.values()
+        for field in record.fields
+        if field.enum is not None
+    }
+    return EntryDecoder(plugin.schema, tables, plugin.rejections, enums)

@@ -15,7 +15,7 @@ Nothing here keeps state: a crash leaves nothing behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, IntEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -79,10 +79,13 @@ class EntryDecoder:
         schema: Schema | None = None,
         tables: Mapping[int, TableSpec] | None = None,
         rejections: Mapping[int, str] | None = None,
+        enums: Mapping[tuple[str, str], type[IntEnum]] | None = None,
     ) -> None:
+        """`enums` are the enums of records' fields, by (table's name, field's name)."""
         self._schema = schema
         self._tables = dict(tables or {})
         self._rejections = dict(rejections or {})
+        self._enums = dict(enums or {})
 
     def entry(self, entry: Entry) -> dict[str, Any]:
         """Everything an entry says, decoded."""
@@ -129,4 +132,10 @@ class EntryDecoder:
         if spec is None or len(change.image) != spec.record.size:
             return found | {"bytes": change.image.hex(), "reason": "table is not known"}
         values = np.frombuffer(change.image, spec.record.dtype, count=1)[0]
-        return found | {"fields": {field.name: plain_value(values[field.name]) for field in spec.record.fields}}
+        fields = {field.name: self._field(spec.name, field.name, values[field.name]) for field in spec.record.fields}
+        return found | {"fields": fields}
+
+    def _field(self, table: str, field: str, value: Any) -> Any:
+        enum = self._enums.get((table, field))
+        known = enum is not None and int(value) in enum._value2member_map_
+        return enum(int(value)).name if enum is not None and known else plain_value(value)

@@ -20,6 +20,7 @@ from typing import Literal
 
 from statevec.ipc.log_layout import APPENDED, DATA, DURABLE, FIRST_POSITION, HALTED, MAX_BATCH_BYTES, UNIT, WRITTEN
 from statevec.ipc.memory import Region
+from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal import journaler_layout as layout
 from statevec.journal.errors import JournalError, JournalHaltedError
 from statevec.journal.journaler_kernels import FAILED, NEED_SEGMENT, journal_loop, sync_current
@@ -73,8 +74,8 @@ class Journaler:
         In `memory` mode it may not: then what is older has been written, and a dead leader tore at most the oldest
         MAX_BATCH_BYTES of the window.
         """
-        durable = self._log.load_acquire(DURABLE)  # SYNC POINT: pairs with the journaler before this one
-        appended = self._log.load_acquire(APPENDED)  # SYNC POINT: pairs with the leader's publish
+        durable = load_acquire(self._log, DURABLE)  # SYNC POINT: pairs with the journaler before this one
+        appended = load_acquire(self._log, APPENDED)  # SYNC POINT: pairs with the leader's publish
         first = self._log.load_i64(FIRST_POSITION)
         if not first <= durable <= appended:
             raise JournalError(f"log is not sound: first={first} durable={durable} appended={appended}")
@@ -119,7 +120,7 @@ class Journaler:
 
     def _halt(self, operation: str, errno: int, position: int) -> None:
         """Stop all releases, leave the mark, remember why. The first reason stays."""
-        self._log.store_release(HALTED, 1)  # SYNC POINT: pairs with the leader's check in every turn
+        store_release(self._log, HALTED, 1)  # SYNC POINT: pairs with the leader's check in every turn
         path = segment_path(self.directory, self._block.load_i64(layout.CURRENT_FIRST))
         if self.error is not None:
             return
@@ -139,7 +140,7 @@ class Journaler:
 
         The leader must have stopped before. Raises `JournalHaltedError` when that was not possible.
         """
-        self._block.store_release(layout.STOP, 1)  # SYNC POINT: pairs with journal_loop
+        store_release(self._block, layout.STOP, 1)  # SYNC POINT: pairs with journal_loop
         if self._thread is not None:
             self._thread.join()
         if not self._closed:
@@ -163,5 +164,5 @@ class Journaler:
         log, block = self._log, self._block
         # SYNC POINT: pairs with the stores of journaler_kernels and the leader's publish
         positions = {"written": WRITTEN, "durable": DURABLE, "appended": APPENDED, "halted": HALTED}
-        found = {name: log.load_acquire(offset) for name, offset in positions.items()}
-        return found | {name: block.load_acquire(offset) for name, offset in layout.COUNTERS.items()}
+        found = {name: load_acquire(log, offset) for name, offset in positions.items()}
+        return found | {name: load_acquire(block, offset) for name, offset in layout.COUNTERS.items()}

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from statevec.ipc.log_layout import DURABLE
 from statevec.ipc.memory import Region
+from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal import journaler_layout as layout
 from statevec.journal.errors import JournalError
 from statevec.journal.segments import SegmentFile, create_segment, list_segments, segment_path, sync_segment
@@ -90,7 +91,7 @@ class SegmentKeeper:
         with self._lock:
             self._take_retired()
             # SYNC POINT: pairs with next_segment, which takes the prepared segment
-            if self._block.load_acquire(layout.NEXT_READY) != 0 or self._last is None:
+            if load_acquire(self._block, layout.NEXT_READY) != 0 or self._last is None:
                 return
             first = self._last.end
             path = segment_path(self.directory, first)
@@ -99,14 +100,14 @@ class SegmentKeeper:
             self._block.store_i64(layout.NEXT_FIRST, segment.first)
             self._block.store_i64(layout.NEXT_END, segment.end)
             self._last = segment
-            self._block.store_release(layout.NEXT_READY, 1)  # SYNC POINT: pairs with next_segment
+            store_release(self._block, layout.NEXT_READY, 1)  # SYNC POINT: pairs with next_segment
 
     def _take_retired(self) -> None:
-        if self._block.load_acquire(layout.RETIRED) == 0:  # SYNC POINT: pairs with next_segment
+        if load_acquire(self._block, layout.RETIRED) == 0:  # SYNC POINT: pairs with next_segment
             return
         retired = self._block.load_i64(layout.RETIRED_FILE), self._block.load_i64(layout.RETIRED_END)
         self._unsynced.append(retired)
-        self._block.store_release(layout.RETIRED, 0)  # SYNC POINT: pairs with next_segment
+        store_release(self._block, layout.RETIRED, 0)  # SYNC POINT: pairs with next_segment
 
     def _sync_retired(self) -> None:
         while self._unsynced:
@@ -115,7 +116,7 @@ class SegmentKeeper:
                 if not self._zeros:  # in `disk` mode the loop did it
                     os.fdatasync(file)
                     # SYNC POINT: pairs with the leader's durable field; in this mode the loop does not write DURABLE
-                    self._log.store_release(DURABLE, end)
+                    store_release(self._log, DURABLE, end)
             except OSError as error:
                 self._halt(error.errno or 0, end)
             finally:

@@ -48,7 +48,7 @@ def test_journal_prints_inputs_outputs_and_changes_decoded(recorded):
     ]
     by_table = {each["table"]: each for each in transfer["changes"]}
     assert by_table["accounts"]["operation"] == "inserted"
-    assert by_table["accounts"]["fields"]["balance"] == 100
+    assert by_table["accounts"]["fields"] == {"account": 7, "direction": "IN", "balance": 100}
     assert by_table["engine_timers"]["fields"]["timer_id"] == 7
     assert (rejected["outcome"], rejected["changes"], rejected["outputs"]) == ("REJECTED(1)", [], [])
     assert rejected["rejection"] == "the account does not hold that much"

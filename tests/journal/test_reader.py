@@ -85,6 +85,23 @@ def test_damage_below_durable_raises_where_it_is(journal):
         list(reader.entries())
 
 
+def test_what_is_written_while_the_end_is_judged_is_no_damage(tmp_path):
+    """Rule 9 on a live instance: a reader that stopped, and then finds newer entries behind, looks again."""
+    maker = EntryMaker(unit=UNIT)
+    write_journal(tmp_path, maker.entries(5, seed=1))
+    reader = JournalReader(tmp_path, UNIT)
+    cursor = make_cursor(0, UNIT)
+    while reader.next(cursor) is not None:
+        pass
+    stopped_at = maker.position
+    overwrite(tmp_path, stopped_at, maker.entry(b"next") + maker.entry(b"after", durable_position=maker.position))
+    assert cursor.load_i64(reader_layout.POSITION) == stopped_at
+    assert reader.judge(cursor) > stopped_at
+    overwrite(tmp_path, stopped_at + layout.INPUT, b"bad")
+    with pytest.raises(JournalDamagedError):
+        reader.judge(cursor)
+
+
 def test_a_reader_follows_a_growing_journal(tmp_path):
     maker = EntryMaker(unit=UNIT)
     write_journal(tmp_path, maker.entries(5, seed=1))
