@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from statevec.ipc.kernel import plain
 from statevec.ipc.memory import Region
 from statevec.state import arena_layout as layout
@@ -79,7 +81,7 @@ class _TableCheck:
         count = self.region.load_i64(self.table.at + layout.TABLE_ROW_COUNT)
         if count != len(self.used):
             raise self.fail("row count is wrong", found=count, wants=len(self.used))
-        if any(self.region.view[self.never_used : self.table.rows_end]):
+        if np.frombuffer(self.region.view[self.never_used : self.table.rows_end], np.uint8).any():
             raise self.fail("a row that was never used is not zero", first=self.never_used)
 
     def check_free_list(self) -> None:
