@@ -40,6 +40,7 @@ from statevec.ipc.ring_kernels import (
 from statevec.ipc.ring_layout import APPENDED_SEQUENCE, HEAD, RELEASED_SEQUENCE
 from statevec.ipc.ring_repair import RingError, records_region
 from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError
+from statevec.ipc.sigbus import guard
 from statevec.journal import admin_layout
 from statevec.journal.entry_layout import RING_ATTACH
 from statevec.roles.events import report
@@ -158,6 +159,7 @@ def _open_ring(
     if segment is None:
         _quarantine(execution, ring, state, CORRUPT_PAGE)
         return ring
+    guard(segment.region)  # a producer that shrinks the file must not end this process (rule 5)
     capacity = segment.capacity
     records = records_region(segment)
     block.store_i64(loop_layout.RING_ADDRESS, records.address)

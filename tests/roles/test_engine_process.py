@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,16 @@ def total_of(entries: list[Entry]) -> int:
     """What a model of the plugin says that all committed amounts add up to."""
     inputs = [SCHEMA.decode(each.input) for each in entries if each.kind == COMMAND and each.outcome == COMMITTED]
     return sum(each.amount for each in inputs)
+
+
+def _check_new_log(watching: Gateway, engine: EngineUnderTest) -> None:
+    """A gateway follows into the log that took the place of the one it was attached to."""
+    old = watching.statistics()["log"]["own_id"]
+    while watching.statistics()["log"]["own_id"] == old:
+        if watching.poll() is None:
+            time.sleep(0.01)
+    assert watching.statistics()["log"]["capacity"] == 8 << 20
+    assert engine.events()[-2]["adopted_log"] is True
 
 
 @pytest.mark.parametrize("durability", ["memory", "disk"])
@@ -89,7 +100,10 @@ def test_an_engine_started_again_goes_on_where_it_ended(make_engine: MakeEngine)
     before = engine.entries()
     assert [entry.kind for entry in before[:4]] == [LEADERSHIP, RING_ATTACH, RING_ATTACH, RING_ATTACH]
 
-    second = engine.start()
+    engine.configuration.write_text(engine.configuration.read_text().replace("4MiB", "8MiB"))
+    with Gateway(engine.directory, "watching") as watching:
+        second = engine.start()
+        _check_new_log(watching, engine)
     assert second["sequence"] == before[-1].sequence + 1
     with Producer(engine.directory, "market") as producer, Gateway(engine.directory, "venue") as gateway:
         assert producer.next_sequence == 21

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -27,7 +29,8 @@ Command = Callable[..., "Result"]
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
-    more = '[[gateway]]\nname = "notes"\nmessages = ["Note"]\n[[ring]]\nname = "foreign"\ncapacity = "64KiB"'
+    more = '[[gateway]]\nname = "notes"\nmessages = ["Note"]\n[[ring]]\nname = "foreign"\ncapacity = "64KiB"\n'
+    more += '[[ring]]\nname = "cut"\ncapacity = "64KiB"'
     running = EngineUnderTest(tmp_path_factory.mktemp("running"), more=more)
     try:
         running.start()
@@ -224,7 +227,7 @@ def test_status_shows_who_leads_and_how_far(engine: EngineUnderTest, statevec: C
     shown = json.loads(statevec("status", "--instance", str(engine.directory), "--format", "json").stdout)
     assert shown["leading"] is True
     assert shown["leader"]["pid"] == engine.process.pid
-    assert set(shown["rings"]) == {"operator", "market", "desk", "foreign"}
+    assert set(shown["rings"]) == {"operator", "market", "desk", "foreign", "cut"}
     assert shown["log"]["epoch"] == 1
     assert shown["counters"]["committed"] > 0
     assert "leading" in statevec("status", "--instance", str(engine.directory)).stdout
@@ -269,6 +272,16 @@ def test_a_ring_with_nonsense_is_quarantined_and_the_others_go_on(engine: Engine
             producer.send(add(81, 1), timeout=0.0)
     with Producer(engine.directory, "market") as producer:
         producer.wait_released(producer.send(add(82, 1), WAIT_SECONDS), WAIT_SECONDS)
+
+
+def test_a_ring_whose_file_was_cut_is_quarantined_and_the_engine_lives(engine: EngineUnderTest) -> None:
+    """Rule 5: touching a page behind the end of the file is survived."""
+    os.truncate(Path("/dev/shm") / engine.instance.segment_name("ring-cut")[1:], 4096)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not any(entry.kind == RING_QUARANTINE and entry.source == 5 for entry in engine.entries()):
+        assert time.monotonic() < deadline
+    with Producer(engine.directory, "market") as producer:
+        producer.wait_released(producer.send(add(83, 1), WAIT_SECONDS), WAIT_SECONDS)
 
 
 def test_a_foreign_producers_ring_is_repaired_by_command(engine: EngineUnderTest, statevec: Command) -> None:
