@@ -55,7 +55,7 @@ class FieldCodec:
         self.as_signed = dialect.signed_u64 and field.primitive.size == 8 and not field.primitive.signed
         self.code = self._code()
         self.decode: Callable[[Any], Any] = getattr(self, f"_make_{self.kind}_decoder")()
-        self.encode: Callable[[Any], Any] = getattr(self, f"_encode_{self.kind}")
+        self.encode: Callable[[Any], Any] = self._make_encoder()
         """A value to what struct packs; for an array the tuple of its elements."""
 
     def _code(self) -> str:
@@ -125,6 +125,20 @@ class FieldCodec:
         return self.field.choices.choices_class
 
     # writing
+
+    def _make_encoder(self) -> Callable[[Any], Any]:
+        """The full check, behind a quick one for the usual value where there is one."""
+        check: Callable[[Any], Any] = getattr(self, f"_encode_{self.kind}")
+        field, low, high = self.field, self.low, self.high
+        if self.kind == "integer" and not self.as_signed and not (self.optional and low <= self._null() <= high):
+            return lambda value: value if type(value) is int and low <= value <= high else check(value)
+        if self.kind == "float" and field.primitive.size == 8 and field.minimum is None and field.maximum is None:
+            return lambda value: value if type(value) is float and value == value else check(value)
+        if field.enum is not None:
+            enum_class = field.enum.enum_class
+            raw = {member: check(member) for member in enum_class}
+            return lambda value: raw[value] if type(value) is enum_class else check(value)
+        return check
 
     def _integer(self, value: Any) -> int:
         """The value as int; u64 of a signed dialect as its bits, unsigned."""

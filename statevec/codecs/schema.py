@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from statevec.codecs.block_encoder import Encoder, make_block_encoder
 from statevec.codecs.errors import (
     BlockLengthError,
     SchemaError,
@@ -28,7 +29,7 @@ from statevec.codecs.errors import (
     UnsupportedError,
     WrongSchemaError,
 )
-from statevec.codecs.flyweight import MessageView, as_bytes, message_view_class
+from statevec.codecs.flyweight import MessageView, SbeDialect, as_bytes, message_view_class
 from statevec.codecs.header import HeaderCodec
 from statevec.codecs.layout import ByteOrder, Choices, EnumLayout, FieldLayout, HeaderLayout, MessageLayout, layout_hash
 from statevec.codecs.schema_messages import MessageBuilder, build_header
@@ -81,6 +82,7 @@ class Schema:
         """What can be used, but other implementations may refuse or read in another way; one text each."""
         self._header_codec = HeaderCodec(self.header, self.id, self.version)
         self._views: dict[str, type[MessageView]] = {}
+        self._encoders: dict[str, Encoder] = {}
         self._decoders: dict[int, tuple[type[MessageView], int]] = {}
 
     def _add(self, builder: MessageBuilder, element: Element) -> None:
@@ -198,12 +200,23 @@ class Schema:
 
     def encode(self, message_name: str, values: Mapping[str, Any]) -> bytes:
         """Header and block of a message from its values by name; optional fields may be left out."""
+        encoder = self._encoders.get(message_name)
+        if encoder is None:
+            encoder = self._prepare_encoder(message_name)
+        try:
+            return encoder(values)
+        except KeyError:  # something is missing, or more is there than must be
+            buffer = bytearray(self.image(message_name))
+            self.view(message_name)(buffer, 0).fill(values)
+            return bytes(buffer)
+
+    def _prepare_encoder(self, message_name: str) -> Encoder:
         layout = self._named(message_name)
         if not layout.is_flat:
             raise UnsupportedError("groups and variable data cannot be encoded yet", message_name)
-        buffer = bytearray(self.image(message_name))
-        self.view(message_name)(buffer, 0).fill(values)
-        return bytes(buffer)
+        made = make_block_encoder(layout, self._header_codec.image(layout), partial(SbeDialect, message_name))
+        self._encoders[message_name] = made
+        return made
 
     def create(self, message_name: str, buffer: Any, offset: int = 0) -> MessageView:
         """Start a message in a writable buffer: header and empty block (`image`) are written; gives its view."""

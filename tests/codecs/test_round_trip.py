@@ -106,6 +106,9 @@ def test_random_messages_of_random_schemas_come_back(data: st.DataObject) -> Non
     assert len(content) == schema.header.size + layout.block_length
     view = schema.decode(content)
     assert view.to_dict() == values
+    filled = bytearray(len(content))
+    schema.create("M", filled).fill(values)
+    assert filled == content
     assert schema.encode("M", view.to_dict()) == content
     assert flattened(view.to_tuple()) == flattened(values)
 
