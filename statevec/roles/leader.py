@@ -163,6 +163,7 @@ class Leader:
             others = available_cores() - {core}
             if others:
                 pin_to(others)
+                self.journaler.pin_to(others)
         self._thread.start()
         while self.execution.block.load_relaxed(loop_layout.TURNS) == 0 and self._thread.is_alive():
             time.sleep(CONTROL_INTERVAL_SECONDS)  # it is being compiled, or loaded
@@ -189,10 +190,8 @@ class Leader:
                 self._slow_turn()
 
     def _slow_turn(self) -> None:
-        try:
-            self.journaler.prepare()
-        except OSError as error:
-            report("segment_not_prepared", error=str(error))
+        if self.journaler.prepare_problem is not None:
+            report("segment_not_prepared", error=str(self.journaler.prepare_problem))
         for ring in self.rings:
             reason = ring.check()
             if reason is not None:

@@ -104,9 +104,7 @@ def take_over(instance: Instance, config: Config, execution: Execution, decider:
     _wait_flushed(log, journaler, config.instance.durability, position)
     if adopted and _differs(log, config):
         journaler.stop()
-        log.unlink()
-        log.close()
-        log = _make_log(instance, config, position)
+        log = _replace_log(instance, config, log, position)
         journaler = _start_journaler(instance, config, log)
     history = History()
 
@@ -149,6 +147,18 @@ def _make_log(instance: Instance, config: Config, position: int) -> Segment:
         position=position,
         group=config.instance.group,
     )
+
+
+def _replace_log(instance: Instance, config: Config, log: Segment, position: int) -> Segment:
+    """A log as configured in place of one whose every byte is in the journal; what was running is not forgotten."""
+    running = (log_layout.RUNNING_SOURCE, log_layout.RUNNING_SEQUENCE, log_layout.RUNNING_ATTEMPTS)
+    values = [log.region.load_i64(offset) for offset in running]
+    log.unlink()
+    log.close()
+    replaced = _make_log(instance, config, position)
+    for offset, value in zip(running, values, strict=True):
+        replaced.region.store_i64(offset, value)
+    return replaced
 
 
 def _differs(log: Segment, config: Config) -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from statevec.ipc.faults import COMMITTED
+from statevec.ipc.faults import COMMITTED, POISONED
+from statevec.ipc.log import attach_log
+from statevec.ipc.log_layout import RUNNING_ATTEMPTS, RUNNING_SEQUENCE, RUNNING_SOURCE
 from statevec.journal.entry_layout import COMMAND, LEADERSHIP, RING_ATTACH
 from statevec.journal.entry_view import Entry
 from statevec.roles.gateway import Gateway, Output
@@ -85,7 +87,7 @@ def test_a_killed_engine_loses_nothing_and_repeats_nothing(make_engine: MakeEngi
 
 
 def test_an_engine_started_again_goes_on_where_it_ended(make_engine: MakeEngine) -> None:
-    """Rules 3 and 19: sequence, digest, numbering and cursor live through a clean stop and a new start."""
+    """Rules 3, 17 and 19: sequence, digest, numbering and cursor live through a clean stop and a new start."""
     engine = make_engine()
     engine.start()
     with Producer(engine.directory, "market") as producer:
@@ -100,6 +102,10 @@ def test_an_engine_started_again_goes_on_where_it_ended(make_engine: MakeEngine)
     before = engine.entries()
     assert [entry.kind for entry in before[:4]] == [LEADERSHIP, RING_ATTACH, RING_ATTACH, RING_ATTACH]
 
+    with Producer(engine.directory, "desk") as producer, attach_log(engine.instance.instance_id, writable=True) as log:
+        poison = producer.send(add(99, 1))
+        for offset, value in ((RUNNING_SOURCE, 3), (RUNNING_SEQUENCE, poison), (RUNNING_ATTEMPTS, 3)):
+            log.region.store_i64(offset, value)  # as if it had killed three leaders already (rule 17)
     engine.configuration.write_text(engine.configuration.read_text().replace("4MiB", "8MiB"))
     with Gateway(engine.directory, "watching") as watching:
         second = engine.start()
@@ -117,7 +123,8 @@ def test_an_engine_started_again_goes_on_where_it_ended(make_engine: MakeEngine)
     assert engine.stop() == 0
     after = engine.entries()
     assert after[: len(before)] == before
-    assert [entry.kind for entry in after[len(before) :]] == [LEADERSHIP, COMMAND]
+    following = [(entry.kind, entry.outcome) for entry in after[len(before) :]]
+    assert following == [(LEADERSHIP, COMMITTED), (COMMAND, POISONED), (COMMAND, COMMITTED)]
     emitted = [output.identity for entry in after for output in entry.outputs()]
     assert identities == emitted[10:]
 
