@@ -21,6 +21,7 @@ from statevec.journal.decode import EntryDecoder, hex64
 from statevec.journal.entry_layout import ENTRY_KINDS, PADDING
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader
+from statevec.journal.segments import contiguous_segments
 
 INSTANCE = click.option(
     "--instance",
@@ -47,7 +48,8 @@ def journal(
     if count is not None and (first is not None or last is not None):
         raise click.UsageError("--last goes with neither --from nor --to")
     instance = open_instance(directory)
-    reader = JournalReader(instance.journal_directory, instance.genesis.unit)
+    segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
+    reader = JournalReader(instance.journal_directory, instance.genesis.unit, segments)
     decoder = _decoder(instance, reader)
     if count is not None:
         first = max(1, reader.last_sequence() - count + 1)

@@ -115,6 +115,17 @@ class Journaler:
         """Have the next segment ready now; the keeper's thread does it anyway. Raises `OSError` when it can't."""
         self._keeper.prepare()
 
+    @property
+    def prepare_problem(self) -> OSError | None:
+        """Why the next segment could not be made, None when it could; once it is needed the journaler halts."""
+        return self._keeper.problem
+
+    def pin_to(self, cores: set[int]) -> None:
+        """Keep the journaler's threads on these cores."""
+        for thread_id in (self._thread.native_id if self._thread else None, self._keeper.thread_id):
+            if thread_id is not None:
+                os.sched_setaffinity(thread_id, cores)
+
     def _halt_after_sync(self, errno: int, position: int) -> None:
         self._halt("fdatasync", errno, position)
 

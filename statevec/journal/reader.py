@@ -28,7 +28,7 @@ from statevec.journal import reader_layout as layout
 from statevec.journal.entry import CHECK_NAMES
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalDamagedError, JournalError, SequenceNotFoundError
-from statevec.journal.reader_kernels import END_OF_RANGE, durable_beyond, next_entry, walk
+from statevec.journal.reader_kernels import END_OF_RANGE, durable_beyond, next_entry, walk, walk_to
 from statevec.journal.segments import SegmentFile, list_segments
 
 NO_LIMIT = (1 << 63) - 1
@@ -182,9 +182,12 @@ class JournalReader:
         if first is None or sequence < first.sequence:
             raise SequenceNotFoundError(sequence, first.sequence if first else 0, 0)
         cursor = self._cursor_in_last_unit(sequence)
-        while (entry := self.next(cursor)) is not None:
-            if entry.sequence == sequence:
-                return entry.position
+        while (segment := self.segment_at(cursor.load_i64(layout.POSITION))) is not None:
+            offset = walk_to(self.region(segment), segment.first, cursor, sequence)
+            if offset >= 0:
+                return segment.first + offset
+            if offset != END_OF_RANGE:
+                break
         self.judge(cursor)
         raise SequenceNotFoundError(sequence, first.sequence, cursor.load_i64(layout.SEQUENCE))
 

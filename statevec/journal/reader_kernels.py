@@ -102,6 +102,15 @@ def walk(segment: Region, first: int, cursor: Region) -> int:
 
 
 @kernel
+def walk_to(segment: Region, first: int, cursor: Region, sequence: int) -> int:
+    """Offset of the first entry of at least that sequence, the cursor past it; else END_OF_RANGE or STOPPED."""
+    while True:
+        offset = next_entry(segment, first, cursor)
+        if offset < 0 or segment.load_i64(offset + entries.SEQUENCE) >= sequence:
+            return offset
+
+
+@kernel
 def durable_beyond(segment: Region, first: int, cursor: Region) -> int:
     """Highest durable position that any valid entry from the cursor's position on knows of, 0 when there is none.
 

@@ -16,7 +16,6 @@ A crash leaves prepared segments, which hold zeros, and perhaps a temporary file
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections import deque
@@ -35,7 +34,10 @@ INTERVAL_SECONDS = 0.02
 
 
 class SegmentKeeper:
-    """Keeps the segments of one journaler. `halt(errno, position)` is called when a full segment cannot be synced."""
+    """Keeps the segments of one journaler. `halt(errno, position)` is called when a full segment cannot be synced.
+
+    `problem` is why the last attempt to prepare a segment failed, None when it did not.
+    """
 
     def __init__(
         self,
@@ -59,6 +61,12 @@ class SegmentKeeper:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._last: SegmentFile | None = None
+        self.problem: OSError | None = None
+
+    @property
+    def thread_id(self) -> int | None:
+        """The thread's native id, None before it runs."""
+        return self._thread.native_id if self._thread else None
 
     def open_first(self, start: int, durable: int) -> None:
         """Let the loop begin at position `start`; what lies from `durable` to there is synced first."""
@@ -129,8 +137,11 @@ class SegmentKeeper:
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
-            with contextlib.suppress(OSError):  # perhaps there is space when the journaler needs it; if not, it halts
+            try:
                 self.prepare()
+                self.problem = None
+            except OSError as error:
+                self.problem = error  # perhaps there is space when the journaler needs it; if not, it halts
             self._sync_retired()
 
     def stop(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statevec.ipc.kernel import plain
@@ -36,6 +36,7 @@ def test_a_sealed_entry_is_valid_and_both_forms_seal_alike(form):
     assert form(check_entry)(region, maker.positions[1]) == kernels.VALID
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_byte_but_the_durable_position_changes_unnoticed(data):
     """Rule 9: a damaged entry is recognised, whichever bit of it flipped."""

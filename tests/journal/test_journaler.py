@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import threading
 
 import pytest
 
@@ -155,6 +156,8 @@ def test_no_space_for_the_next_segment_halts_when_it_is_needed(directory, monkey
     with pytest.raises(OSError, match="No space"):
         journaler.prepare()
     journaler.start()
+    wait_until(lambda: journaler.prepare_problem is not None, "the keeper tried as well")
+    assert log.load(log_layout.HALTED) == 0, "not needed yet"
     log.append(b"A" * (SEGMENT_SIZE + 8))
     wait_until(lambda: not journaler.running, "halted")
     assert log.load(log_layout.DURABLE) == SEGMENT_SIZE
@@ -198,6 +201,17 @@ def test_short_and_interrupted_writes_are_continued(directory):
     assert b"".join(content for _, content in pieces) == bytes(range(250)) * 20
     assert [len(content) for _, content in pieces] == [1_000, 1_000, 1_000, 1_000, 96, 904]
     assert [position for position, _ in pieces] == [0, 1_000, 2_000, 3_000, 4_000, 4_096]
+    journaler.stop()
+
+
+def test_the_threads_stay_on_the_cores_they_are_given(directory):
+    journaler = make_journaler(directory, PrivateLog(CAPACITY))
+    journaler.start()
+    core = min(os.sched_getaffinity(0))
+    journaler.pin_to({core})
+    threads = {thread.name: thread.native_id for thread in threading.enumerate()}
+    for name in ("journaler", "segment-keeper"):
+        assert os.sched_getaffinity(threads[name]) == {core}
     journaler.stop()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statevec.ipc.kernel import plain
@@ -141,6 +141,7 @@ def test_the_view_takes_an_entry_apart():
         Entry(bytes(200))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=512), st.integers(0, 400))
 def test_any_bytes_at_all_end_a_walk_inside_the_segment(noise, at):
     """No length, offset or count is used unchecked: in the checked and the plain form an access outside would raise."""
