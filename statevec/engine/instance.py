@@ -44,6 +44,8 @@ HALT_FILE = "halt"
 JOURNAL_DIRECTORY = "journal"
 PLUGINS_DIRECTORY = "plugins"
 GATEWAYS_DIRECTORY = "gateways"
+READABLE = 0o644
+"""Mode of what a producer with a user id of its own has to read; the umask may take from it."""
 FILE_SYSTEMS = ("ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs")
 """File systems whose flock and fsync are known to keep their promises for processes of one host."""
 
@@ -88,10 +90,10 @@ class LeaderRecord(msgspec.Struct, frozen=True):
     """Gateway name to the messages bound to it, None for all."""
 
 
-def replace_file(path: Path, content: bytes, durable: bool = True) -> None:
+def replace_file(path: Path, content: bytes, durable: bool = True, mode: int = 0o600) -> None:
     """Give the file `path` a new content: a crash leaves the old or the new one, whole."""
     temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(content)
@@ -127,6 +129,11 @@ class Instance:
     @property
     def instance_id(self) -> int:
         return int(self.genesis.instance_id, 16)
+
+    @property
+    def owner(self) -> int:
+        """User id that the instance belongs to: its segments must be of that user."""
+        return (self.directory / INSTANCE_FILE).stat().st_uid
 
     @property
     def journal_directory(self) -> Path:
@@ -238,7 +245,7 @@ class LeaderLock:
     def record(self, **facts: Any) -> None:
         """Say in `leader.json` who holds the lock, and the `facts` of `LeaderRecord` as they become known."""
         record = LeaderRecord(os.getpid(), socket.gethostname(), self._since, **facts)
-        replace_file(self._directory / LEADER_FILE, msgspec.json.encode(record), durable=False)
+        replace_file(self._directory / LEADER_FILE, msgspec.json.encode(record), durable=False, mode=READABLE)
 
     def release(self) -> None:
         """Give the lock up; harmless when it was given up before."""
@@ -329,5 +336,6 @@ def create_instance(directory: Path) -> Instance:
         created=datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
     )
     sync_directory(directory)
-    replace_file(directory / INSTANCE_FILE, msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n")
+    content = msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n"
+    replace_file(directory / INSTANCE_FILE, content, mode=READABLE)
     return open_instance(directory)

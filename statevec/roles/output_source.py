@@ -35,7 +35,7 @@ class OutputSource:
 
     def __init__(self, instance: Instance, position: int) -> None:
         self._instance = instance
-        self.log: Segment = attach_log(instance.instance_id)
+        self.log: Segment = attach_log(instance.instance_id, owner=instance.owner)
         self.times_lapped = 0
         self._reader = OutputReader(self.log, position)
         self._scanner: SegmentScanner | None = None
@@ -104,7 +104,7 @@ class OutputSource:
             self.log.verify()
         except SegmentError:
             try:
-                replaced = attach_log(self._instance.instance_id)
+                replaced = attach_log(self._instance.instance_id, owner=self._instance.owner)
             except (SegmentError, LogError):
                 return  # no engine has made one yet
             position = self._reader.position

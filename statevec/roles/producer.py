@@ -49,7 +49,7 @@ class Producer:
             raise InstanceError(f"not a ring's name: {ring!r} (1 to 31 of a-z, 0-9, - and _)")
         self.instance = open_instance(instance)
         self.name = ring
-        self._ring = RingProducer.attach(ring, self.instance.instance_id)
+        self._ring = RingProducer.attach(ring, self.instance.instance_id, owner=self.instance.owner)
         self._offer = self._ring.offer
 
     def offer(self, message: Any, sent_ns: int = 0) -> int:

@@ -12,7 +12,7 @@ from statevec.cli.main import COMMANDS, run_command
 
 
 def test_help_and_version_load_no_compiler() -> None:
-    code = "import sys; from statevec.cli.main import run_command as run; run(sys.argv[1:]); print('numba' in sys.modules)"
+    code = "import sys; from statevec.cli import main; main.run_command(sys.argv[1:]); print('numba' in sys.modules)"
     for arguments in (["--help"], ["--version"], ["run", "--help"], ["send", "--help"]):
         result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
         assert result.stdout.splitlines()[-1] == "False", arguments
