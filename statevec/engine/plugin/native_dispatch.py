@@ -121,6 +121,7 @@ class NativePlugin:
         line = function.__code__.co_firstlineno
         if wants_bool and result.signature.return_type != types.boolean:
             raise PluginError(f"{function.__name__} is an invariant: it returns a bool on every path", self.path, line)
+        check_symbols(result.library, self.path)
         for each in self._dispatchers.values():
             for compiled in each.overloads.values():
                 check_numbers(compiled, self.path)
@@ -311,7 +312,3 @@ def _rebound(template: Any, bindings: dict[str, Any]) -> Any:
     """The template with other globals: in a closure, the cache could not tell two processes' objects apart."""
     return python_types.FunctionType(template.__code__, {**globals(), **bindings}, template.__name__)
 
-
-def check_library(compiled: Any, path: str) -> None:
-    """The gate of external symbols, over everything that was linked into the dispatch function."""
-    check_symbols(compiled._library, path)

@@ -22,10 +22,12 @@ from statevec.codecs.layout import FieldLayout
 from statevec.codecs.native import StructType, check_assignable, field_type, load_field, store_field
 from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, fault_when
 from statevec.engine.plugin.native_kinds import I64, RecordType
-from statevec.engine.plugin.operations import assign_indexed
+from statevec.engine.plugin.operations import assign_indexed, count_records, find_record, read_record
 from statevec.ipc.faults import VALUE_OUT_OF_RANGE
 from statevec.state.arena_layout import ROW_HEADER_SIZE
 from statevec.state.transaction_layout import ARENA_ADDRESS
+
+INLINED = (find_record, read_record, count_records)
 
 
 def load_word(builder: Any, address: Any, offset: int) -> Any:
@@ -111,8 +113,18 @@ def _store_indexed(
 
 
 def call_operation(context: Any, builder: Any, operation: Any, result: Any, arguments: list[Any]) -> Any:
-    """Generate: a call of a kernel on int64s; its fault leaves the function."""
-    signature = result(*[types.int64] * len(arguments))
-    dispatcher = types.Dispatcher(operation)
-    resolved = dispatcher.get_call_type(context.typing_context, signature.args, {})
-    return context.get_function(dispatcher, resolved)(builder, arguments)
+    """Generate: a call of a kernel on int64s; its fault leaves the function.
+
+    Only the small kernels may be inlined: copies of the others in every handler would cost seconds of compilation.
+    """
+    compiled = operation.get_compile_result(result(*[types.int64] * len(arguments)))
+    signature = compiled.signature
+    context.active_code_library.add_linking_library(compiled.library)
+    function = context.declare_function(builder.module, compiled.fndesc)
+    attributes = () if operation in INLINED else ("noinline",)
+    status, answer = context.call_conv.call_function(
+        builder, function, signature.return_type, signature.args, arguments, attributes
+    )
+    with cgutils.if_unlikely(builder, status.is_error):
+        context.call_conv.return_status_propagate(builder, status)
+    return answer
