@@ -1,7 +1,7 @@
 """Rings for Python: making one, offering to it, polling from it.
 
-`RingProducer` and `RingConsumer` call the kernels of `ring_kernels` through fixed C functions (`python_call`): one
-call for one message, no allocation but the result.
+`RingProducer.offer` and `RingConsumer.poll` are built-in methods (`ring_methods`) around the kernels of `ring_kernels`:
+one call for one message, no allocation but the result.
 
 Invariants
     One producer: it holds the ring's lock. One consumer: the engine, which made the ring and needs no lock.
@@ -12,30 +12,26 @@ Layout: `ring_layout`. A crash of either side: see `ring_kernels` and `ring_repa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from numba import types
-
+from statevec.ipc import ring_methods as methods
 from statevec.ipc import segment_layout
-from statevec.ipc.memory import Region, realtime_ns, region_address, region_at
-from statevec.ipc.python_call import BUFFER, PythonCall, buffer_region, load_acquire, message_result
+from statevec.ipc.memory import Region
+from statevec.ipc.python_call import load_acquire
+from statevec.ipc.python_method import Storage
 from statevec.ipc.ring_kernels import (
     BACK_PRESSURED,
     CONSUMER_HEAD,
     CONSUMER_SIZE,
-    EMPTY,
+    PRODUCER_CAPACITY,
     PRODUCER_LAST_SEQUENCE,
     PRODUCER_SIZE,
     RING_CODES,
-    abort,
     check_positions,
-    claim,
-    commit,
-    offer,
     open_consumer,
     open_producer,
-    poll,
 )
 from statevec.ipc.ring_layout import (
     APPENDED_SEQUENCE,
@@ -52,14 +48,6 @@ from statevec.ipc.ring_layout import (
 )
 from statevec.ipc.ring_repair import Repair, RingError, lock_producer, records_region, repair, unlock_producer
 from statevec.ipc.segment import Segment, segment_name
-
-RING_ADDRESS = 0
-RING_SIZE = 8
-SCRATCH_ADDRESS = 16
-SCRATCH_SIZE = 24
-SIDE = 64
-"""A Python end's private block: where the ring and, of a consumer, its copy of the record lie; at SIDE the kernels'
-own private memory."""
 
 
 def create_ring(
@@ -97,48 +85,6 @@ def attach_ring(name: str, instance_id: int, *, writable: bool = True, owner: in
     return segment
 
 
-@PythonCall((types.int64, BUFFER, types.int64))
-def _offer(block, message, sent_ns):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
-    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
-    if sent_ns == 0:
-        sent_ns = realtime_ns()
-    return offer(ring, end.slice(SIDE, PRODUCER_SIZE), buffer_region(message), sent_ns)
-
-
-@PythonCall((types.int64, types.int64))
-def _claim(block, length):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
-    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
-    return claim(ring, end.slice(SIDE, PRODUCER_SIZE), length)
-
-
-@PythonCall((types.int64, types.int64, types.int64))
-def _commit(block, body, sent_ns):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
-    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
-    if sent_ns == 0:
-        sent_ns = realtime_ns()
-    return commit(ring, end.slice(SIDE, PRODUCER_SIZE), body, sent_ns)
-
-
-@PythonCall((types.int64, types.int64))
-def _abort(block, body):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
-    return abort(region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE)), body)
-
-
-@PythonCall((types.int64,))
-def _poll(block):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + CONSUMER_SIZE)
-    ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
-    scratch = region_at(end.load_i64(SCRATCH_ADDRESS), end.load_i64(SCRATCH_SIZE))
-    length = poll(ring, end.slice(SIDE, CONSUMER_SIZE), scratch)
-    if length < EMPTY:
-        raise RingError("a record's header in the ring is nonsense")
-    return message_result(region_address(scratch) + INGRESS_HEADER_SIZE, length - INGRESS_HEADER_SIZE)
-
-
 class Claim:
     """Space in a ring for one message: write it to `buffer`, then `commit()` or `abort()`."""
 
@@ -152,11 +98,11 @@ class Claim:
 
     def commit(self, sent_ns: int = 0) -> int:
         """Make the message visible; its producer sequence. `sent_ns` is now when 0."""
-        return self._finish(_commit.entry(self._producer.block.address, self._body, sent_ns))
+        return self._finish(methods.native_commit.entry(self._producer.block.address, self._body, sent_ns))
 
     def abort(self) -> None:
         """Give the space up; the consumer passes over it."""
-        self._finish(_abort.entry(self._producer.block.address, self._body))
+        self._finish(methods.native_abort.entry(self._producer.block.address, self._body))
 
     def _finish(self, result: int) -> int:
         if result < 0:
@@ -168,13 +114,20 @@ class Claim:
 class _End:
     """What both ends of a ring have in common: the segment, the private block, figures and checks."""
 
-    def __init__(self, segment: Segment, block: Region) -> None:
+    def __init__(self, segment: Segment, size: int, error: str, call: str, *keeps: Region) -> None:
+        """`size` of the kernels' private memory; texts for what cannot be and for a wrong call."""
         self.segment = segment
         self.ring = records_region(segment)
-        self.block = block
-        self.private = block.slice(SIDE, block.size - SIDE)
-        block.store_i64(RING_ADDRESS, self.ring.address)
-        block.store_i64(RING_SIZE, self.ring.size)
+        name = segment.name.encode()
+        texts = [Region.of(text.encode() + b" ring=" + name + b"\0") for text in (error, call)]
+        self._storage = Storage(methods.SIDE + size, (self.ring, RingError, *texts, *keeps))
+        self.block = self._storage.region()
+        self.private = self.block.slice(methods.SIDE, size)
+        self.block.store_i64(methods.RING_ADDRESS, self.ring.address)
+        self.block.store_i64(methods.RING_SIZE, self.ring.size)
+        self.block.store_i64(methods.ERROR_CLASS, id(RingError))  # in CPython an object's address
+        self.block.store_i64(methods.ERROR_TEXT, texts[0].address)
+        self.block.store_i64(methods.CALL_TEXT, texts[1].address)
 
     def statistics(self) -> dict[str, Any]:
         """Positions and sequences of the ring now."""
@@ -225,12 +178,13 @@ class RingProducer(_End):
         except BaseException:
             unlock_producer(segment)
             raise
-        super().__init__(segment, Region.allocate(SIDE + PRODUCER_SIZE))
+        error = "message too long: length=%lld max=%lld"
+        super().__init__(segment, PRODUCER_SIZE, error, "offer takes a message and a time: given=%lld takes=%lld")
         open_producer(self.ring, self.private, segment.capacity, self.repaired.last_sequence)
         self.max_length = (segment.capacity >> MAX_BODY_SHIFT) - INGRESS_HEADER_SIZE
-        self._address = self.block.address
-        self._offer = _offer.entry
-        self._claim = _claim.entry
+        self.offer: Callable[..., int] = methods.offer_method.bind(self._storage)
+        """`offer(message, sent_ns=0)`: append a copy of `message` (bytes or the like; positional arguments): its
+        producer sequence, or BACK_PRESSURED. `sent_ns` is now when 0. Longer than `max_length` is a `RingError`."""
 
     @classmethod
     def attach(cls, name: str, instance_id: int, *, owner: int | None = None) -> Self:
@@ -242,30 +196,22 @@ class RingProducer(_End):
             segment.close()
             raise
 
-    def offer(self, message: Any, sent_ns: int = 0) -> int:
-        """Append a copy of `message` (bytes or anything like it): its producer sequence, or BACK_PRESSURED.
-
-        `sent_ns` is now when 0. A message longer than `max_length` is a `RingError`.
-        """
-        result: int = self._offer(self._address, message, sent_ns)
-        return result if result >= BACK_PRESSURED else self._too_long(len(message))
-
     def try_claim(self, length: int) -> Claim | None:
         """Space for a message of `length` bytes, to be encoded in place; None when there is none (BACK_PRESSURED)."""
-        body = self._claim(self._address, length + INGRESS_HEADER_SIZE)
+        body = methods.native_claim.entry(self.block.address, length + INGRESS_HEADER_SIZE)
         if body >= 0:
             return Claim(self, body, length)
-        return None if body == BACK_PRESSURED else self._too_long(length)
+        if body == BACK_PRESSURED:
+            return None
+        limits = f"length={length} max={self.max_length} ring={self.segment.name}"
+        raise RingError(f"message too long: {limits}")
 
     def close(self) -> None:
-        """Give the segment and the producer's lock up."""
+        """Give the segment and the producer's lock up; any later offer is a `RingError`."""
+        self.private.store_i64(PRODUCER_CAPACITY, 0)  # every message is too long now, however `offer` was kept
         if self.segment.descriptor >= 0:
             unlock_producer(self.segment)  # the mapping, which may live on, keeps the same open file
         super().close()
-
-    def _too_long(self, length: int) -> Any:
-        limits = f"length={length} max={self.max_length} ring={self.segment.name!r}"
-        raise RingError(f"message too long: {limits}")
 
     @property
     def last_sequence(self) -> int:
@@ -291,20 +237,17 @@ class RingConsumer(_End):
     """The one consumer of a ring, for tests and tools: the engine uses the kernels. Goes on at the ring's head."""
 
     def __init__(self, segment: Segment) -> None:
-        super().__init__(segment, Region.allocate(SIDE + CONSUMER_SIZE))
         self._scratch = Region.allocate(segment.capacity >> MAX_BODY_SHIFT)
-        self.block.store_i64(SCRATCH_ADDRESS, self._scratch.address)
-        self.block.store_i64(SCRATCH_SIZE, self._scratch.size)
+        error = "a record's header is nonsense: position=%lld code=%lld"
+        call = "poll takes nothing: given=%lld takes=%lld"
+        super().__init__(segment, CONSUMER_SIZE, error, call, self._scratch)
+        self.block.store_i64(methods.SCRATCH_ADDRESS, self._scratch.address)
+        self.block.store_i64(methods.SCRATCH_SIZE, self._scratch.size)
         # SYNC POINT: pairs with `release_head` by the consumer before this one.
         head = load_acquire(self.ring, segment.capacity + HEAD)
         open_consumer(self.ring, self.private, segment.capacity, head)
-        self._address = self.block.address
-        self._poll = _poll.entry
-
-    def poll(self) -> bytes | None:
-        """The next message, or None. `RingError` when the producer wrote nonsense."""
-        message: bytes | None = self._poll(self._address)
-        return message
+        self.poll: Callable[[], bytes | None] = methods.poll_method.bind(self._storage)
+        """`poll()`: the next message, or None. `RingError` when the producer wrote nonsense."""
 
     @property
     def sequence(self) -> int:

@@ -23,11 +23,17 @@ def test_messages_of_any_kind_of_buffer_arrive(ring: Segment) -> None:
     with RingProducer.attach("a", ring.instance_id) as producer, RingConsumer(ring) as consumer:
         assert consumer.poll() is None
         for number, message in enumerate([b"bytes", bytearray(b"array"), memoryview(b"a view")[2:], b""], start=1):
-            assert producer.offer(message, sent_ns=number * 10) == number
+            assert producer.offer(message, number * 10) == number
             assert consumer.poll() == bytes(message)
             assert (consumer.sequence, consumer.sent_ns) == (number, number * 10)
         with pytest.raises(TypeError, match="bytes-like"):
             producer.offer("text")
+        with pytest.raises(TypeError, match="integer"):
+            producer.offer(b"x", "now")
+        with pytest.raises(RingError, match="offer takes a message and a time: given=3 takes=2"):
+            producer.offer(b"x", 1, 2)
+        with pytest.raises(RingError, match="poll takes nothing: given=1"):
+            consumer.poll(1)  # type: ignore[call-arg]
         assert producer.last_sequence == 4
         assert consumer.position == producer.statistics()["tail"] == consumer.statistics()["head"]
         producer.verify()
@@ -73,7 +79,7 @@ def test_a_full_ring_presses_back(ring: Segment) -> None:
 def test_too_long_a_message_is_an_error_with_the_limit(ring: Segment) -> None:
     with RingProducer.attach("a", ring.instance_id) as producer:
         assert producer.max_length == CAPACITY // 8 - 16
-        rule = r"message too long: length=497 max=496 ring='/sv-"
+        rule = r"message too long: length=497 max=496 ring=/sv-"
         with pytest.raises(RingError, match=rule):
             producer.offer(b"x" * 497)
         with pytest.raises(RingError, match=rule):
@@ -86,6 +92,8 @@ def test_a_ring_has_one_producer(ring: Segment) -> None:
         RingProducer.attach("a", ring.instance_id)
     producer.close()
     RingProducer.attach("a", ring.instance_id).close()
+    with pytest.raises(RingError, match="too long"):
+        producer.offer(b"x")  # a closed producer does not write to a ring that may be another's
 
 
 def test_rule_3_a_producer_goes_on_after_what_log_and_ring_have(ring: Segment) -> None:
