@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 SHARED = Path(os.environ.get("STATEVEC_SHARED", Path(__file__).parents[3] / "shared"))
 ORDERLY = {"lost": 0, "duplicated": 0, "limit_breaches": 0, "inputs_faulted": 0, "verified": True}
 
 
+COMMAND = [sys.executable, "-m", "statevec.cli.main", "demo"]
+
+
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "statevec.cli.main", "demo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600, check=False)
 
 
-def segments() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if name.startswith("sv-")}
+def instance_id(directory: Path) -> str:
+    return str(json.loads((directory / "instance" / "instance.json").read_text())["instance_id"])
 
 
-def segments_of(directory: Path) -> set[str]:
-    genesis = json.loads((directory / "instance" / "instance.json").read_text())
-    return {name for name in segments() if genesis["instance_id"] in name}
+def segments_of(instance: str) -> list[str]:
+    return [name for name in os.listdir("/dev/shm") if name.startswith("sv-") and instance in name]
 
 
 def figures_of(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def test_a_generated_market_ends_as_it_should_be(tmp_path: Path) -> None:
     assert figures["entries"] > 1_500
     assert figures["orders_placed"] > 0
     assert figures["filled_lots"] > 0
-    assert segments_of(tmp_path) == set()
+    assert segments_of(instance_id(tmp_path)) == []
 
 
 def test_a_real_file_is_played_in_the_interpreted_tier_too(tmp_path: Path) -> None:
@@ -76,3 +79,23 @@ def test_a_directory_with_an_instance_is_refused(tmp_path: Path) -> None:
     run = run_demo("--directory", str(tmp_path))
     assert run.returncode == 1
     assert "a demonstration starts with a new instance, and there is one" in run.stderr
+
+
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [*COMMAND, "--generated", "100000", "--rate", "500"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "playing the market" in line:
+                break
+        instance = instance_id(next(tmp_path.iterdir()))
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(segments_of(instance)) > 3
+        assert len(children) == 4
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().strip() == "error: interrupted"
+        assert process.wait(60) == 1
+    assert [child for child in children if child.is_running()] == []
+    assert segments_of(instance) == []
+    assert list(tmp_path.iterdir()) == []
