@@ -1,12 +1,7 @@
 """Compiled functions that Python calls at the lowest price, and atomics on shared words for Python code.
 
-Numba's dispatcher looks at the types of the arguments in each call; a `PythonCall` has one fixed signature and hands
-out the C function behind it. Three types of arguments and results make that useful:
-
-    int64      addresses, numbers
-    BUFFER     argument: any object with a contiguous buffer (bytes, bytearray, memoryview, array); its memory is
-               borrowed for the call, nothing is copied or allocated
-    MESSAGE    result: `bytes` of what the (address, size) pair describes; None when the size is negative
+Numba's dispatcher looks at the types of the arguments in each call; a `PythonCall` has one fixed signature, of int64
+(addresses, numbers), and hands out the C function behind it. What is called for every message is a `PythonMethod`.
 
 These functions keep the GIL: giving it up and taking it back costs more than they run, and with other threads waiting
 for it a call would take milliseconds. So none of them waits for anything.
@@ -17,101 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
-from numba.extending import NativeValue, box, intrinsic, models, register_model, unbox
 
 from statevec.ipc.kernel import enable_cache
-from statevec.ipc.memory import REGION, Region, region_at
-
-I32, I64 = ir.IntType(32), ir.IntType(64)
-BYTE_POINTER = ir.IntType(8).as_pointer()
-PY_BUFFER_WORDS = 16
-"""More than `Py_buffer` takes (80 bytes on 64-bit platforms); word 0 is the address, word 2 the length."""
-
-
-class _PairType(types.Type):
-    """An (address, size) pair with its own way between Python and compiled code."""
-
-
-class _BufferType(_PairType):
-    def __init__(self) -> None:
-        super().__init__("BorrowedBuffer")
-
-
-class _MessageType(_PairType):
-    def __init__(self) -> None:
-        super().__init__("MessageResult")
-
-
-BUFFER = _BufferType()
-MESSAGE = _MessageType()
-
-
-@register_model(_BufferType)
-@register_model(_MessageType)
-class _PairModel(models.StructModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, [("address", types.int64), ("size", types.int64)])
-
-
-@unbox(_BufferType)
-def _borrow(kind: Any, value: Any, context: Any) -> NativeValue:
-    builder = context.builder
-    record = cgutils.alloca_once(builder, I64, size=PY_BUFFER_WORDS)
-    get_kind = ir.FunctionType(I32, [BYTE_POINTER, I64.as_pointer(), I32])
-    get = cgutils.get_or_insert_function(builder.module, get_kind, "PyObject_GetBuffer")
-    failed = builder.icmp_signed("!=", builder.call(get, [value, record, I32(0)]), I32(0))
-    native = cgutils.create_struct_proxy(kind)(context.context, builder)
-    native.address = builder.load(record)
-    native.size = builder.load(builder.gep(record, [I32(2)]))
-
-    def give_back() -> None:
-        release_kind = ir.FunctionType(ir.VoidType(), [I64.as_pointer()])
-        release = cgutils.get_or_insert_function(builder.module, release_kind, "PyBuffer_Release")
-        builder.call(release, [record])
-
-    return NativeValue(native._getvalue(), is_error=failed, cleanup=give_back)
-
-
-@box(_MessageType)
-def _to_bytes(kind: Any, value: Any, context: Any) -> Any:
-    builder = context.builder
-    address, size = builder.extract_value(value, 0), builder.extract_value(value, 1)
-    result = cgutils.alloca_once_value(builder, context.pyapi.get_null_object())
-    with builder.if_else(builder.icmp_signed("<", size, I64(0))) as (absent, present):
-        with absent:
-            builder.store(context.pyapi.make_none(), result)
-        with present:
-            function_kind = ir.FunctionType(BYTE_POINTER, [BYTE_POINTER, I64])
-            function = cgutils.get_or_insert_function(builder.module, function_kind, "PyBytes_FromStringAndSize")
-            builder.store(builder.call(function, [builder.inttoptr(address, BYTE_POINTER), size]), result)
-    return builder.load(result)
-
-
-@intrinsic
-def buffer_region(typing_context: Any, buffer: Any) -> Any:
-    """The `Region` of a BUFFER argument; valid until the call returns."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        native = cgutils.create_struct_proxy(REGION)(context, builder)
-        native.address, native.size = (builder.extract_value(args[0], part) for part in (0, 1))
-        return native._getvalue()
-
-    return REGION(BUFFER), codegen
-
-
-@intrinsic
-def message_result(typing_context: Any, address: Any, size: Any) -> Any:
-    """A MESSAGE result of `size` bytes at `address`; None when `size` is negative."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        native = cgutils.create_struct_proxy(MESSAGE)(context, builder)
-        native.address, native.size = args
-        return native._getvalue()
-
-    return MESSAGE(types.int64, types.int64), codegen
+from statevec.ipc.memory import Region, region_at
 
 
 class PythonCall:

@@ -22,7 +22,6 @@ from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire
 from statevec.ipc.python_method import Storage
 from statevec.ipc.ring_kernels import (
-    BACK_PRESSURED,
     CONSUMER_HEAD,
     CONSUMER_SIZE,
     PRODUCER_CAPACITY,
@@ -48,6 +47,9 @@ from statevec.ipc.ring_layout import (
 )
 from statevec.ipc.ring_repair import Repair, RingError, lock_producer, records_region, repair, unlock_producer
 from statevec.ipc.segment import Segment, segment_name
+
+ABORT = -1
+"""Instead of a time: the claim is given up."""
 
 
 def create_ring(
@@ -94,21 +96,24 @@ class Claim:
         self._producer = producer
         self._body = body
         start = body + INGRESS_HEADER_SIZE
-        self.buffer = producer.ring.view[start : start + length]
+        self.buffer = producer.view[start : start + length]
 
     def commit(self, sent_ns: int = 0) -> int:
         """Make the message visible; its producer sequence. `sent_ns` is now when 0."""
-        return self._finish(methods.native_commit.entry(self._producer.block.address, self._body, sent_ns))
+        result = self._producer.finish(self._body, sent_ns)
+        if result < 0:
+            return self._finished()
+        self.buffer.release()
+        return result
 
     def abort(self) -> None:
         """Give the space up; the consumer passes over it."""
-        self._finish(methods.native_abort.entry(self._producer.block.address, self._body))
-
-    def _finish(self, result: int) -> int:
-        if result < 0:
-            raise RingError(f"claim was committed or aborted already: ring={self._producer.segment.name!r}")
+        if self._producer.finish(self._body, ABORT) < 0:
+            self._finished()
         self.buffer.release()
-        return result
+
+    def _finished(self) -> int:
+        raise RingError(f"claim was committed or aborted already: ring={self._producer.segment.name!r}")
 
 
 class _End:
@@ -182,6 +187,10 @@ class RingProducer(_End):
         super().__init__(segment, PRODUCER_SIZE, error, "offer takes a message and a time: given=%lld takes=%lld")
         open_producer(self.ring, self.private, segment.capacity, self.repaired.last_sequence)
         self.max_length = (segment.capacity >> MAX_BODY_SHIFT) - INGRESS_HEADER_SIZE
+        self.view = self.ring.view
+        self._claim = methods.claim_method.bind(self._storage)
+        self.finish: Callable[[int, int], int] = methods.finish_method.bind(self._storage)
+        """Behind `Claim`: commit the record at that body, or abort it."""
         self.offer: Callable[..., int] = methods.offer_method.bind(self._storage)
         """`offer(message, sent_ns=0)`: append a copy of `message` (bytes or the like; positional arguments): its
         producer sequence, or BACK_PRESSURED. `sent_ns` is now when 0. Longer than `max_length` is a `RingError`."""
@@ -197,14 +206,12 @@ class RingProducer(_End):
             raise
 
     def try_claim(self, length: int) -> Claim | None:
-        """Space for a message of `length` bytes, to be encoded in place; None when there is none (BACK_PRESSURED)."""
-        body = methods.native_claim.entry(self.block.address, length + INGRESS_HEADER_SIZE)
-        if body >= 0:
-            return Claim(self, body, length)
-        if body == BACK_PRESSURED:
-            return None
-        limits = f"length={length} max={self.max_length} ring={self.segment.name}"
-        raise RingError(f"message too long: {limits}")
+        """Space for a message of `length` bytes, to be encoded in place; None when there is none (BACK_PRESSURED).
+
+        Longer than `max_length` is a `RingError`.
+        """
+        body = self._claim(length)
+        return Claim(self, body, length) if body >= 0 else None
 
     def close(self) -> None:
         """Give the segment and the producer's lock up; any later offer is a `RingError`."""

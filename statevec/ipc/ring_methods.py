@@ -1,4 +1,4 @@
-"""Offering to a ring and polling from it as built-in methods of Python, and the calls behind a claim.
+"""Offering to a ring and polling from it as built-in methods of Python, and what is behind a claim.
 
 An end of a ring has private memory (`Storage`) that these functions work on:
 
@@ -13,10 +13,7 @@ One thread at a time: they keep the GIL. A crash leaves what the kernels say.
 
 from __future__ import annotations
 
-from numba import types
-
 from statevec.ipc.memory import realtime_ns, region_address, region_at
-from statevec.ipc.python_call import PythonCall
 from statevec.ipc.python_method import (
     FAILED,
     PY_BUFFER_LENGTH,
@@ -105,23 +102,37 @@ def poll_method(storage, arguments, count):  # type: ignore[no-untyped-def]
     return bytes_to_object(region_address(scratch) + INGRESS_HEADER_SIZE, length - INGRESS_HEADER_SIZE)
 
 
-@PythonCall((types.int64, types.int64))
-def native_claim(block, length):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
+@PythonMethod
+def claim_method(storage, arguments, count):  # type: ignore[no-untyped-def]
+    """`claim(length)`: offset in the ring of the body that takes the message, or BACK_PRESSURED; raises as `offer`."""
+    end = region_at(storage_address(storage), SIDE + PRODUCER_SIZE)
+    if count != 1:
+        return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(CALL_TEXT), count, 1)
+    length = object_to_int(region_at(arguments, 8).load_i64(0))
+    if length == -1 and exception_is_set() != 0:
+        return FAILED
     ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
-    return claim(ring, end.slice(SIDE, PRODUCER_SIZE), length)
+    result = TOO_LONG if length < 0 else claim(ring, end.slice(SIDE, PRODUCER_SIZE), length + INGRESS_HEADER_SIZE)
+    if result == TOO_LONG:
+        longest = (end.load_i64(SIDE + PRODUCER_CAPACITY) >> MAX_BODY_SHIFT) - INGRESS_HEADER_SIZE
+        return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(ERROR_TEXT), length, longest)
+    return int_to_object(result)
 
 
-@PythonCall((types.int64, types.int64, types.int64))
-def native_commit(block, body, sent_ns):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
+@PythonMethod
+def finish_method(storage, arguments, count):  # type: ignore[no-untyped-def]
+    """`finish(body, sent_ns)`: commit the claim; with a negative `sent_ns` abort it. Its sequence (0), NOT_CLAIMED."""
+    end = region_at(storage_address(storage), SIDE + PRODUCER_SIZE)
+    if count != 2:
+        return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(CALL_TEXT), count, 2)
+    given = region_at(arguments, 16)
+    body = object_to_int(given.load_i64(0))
+    sent_ns = object_to_int(given.load_i64(8))
+    if exception_is_set() != 0:
+        return FAILED
     ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
+    if sent_ns < 0:
+        return int_to_object(abort(ring, body))
     if sent_ns == 0:
         sent_ns = realtime_ns()
-    return commit(ring, end.slice(SIDE, PRODUCER_SIZE), body, sent_ns)
-
-
-@PythonCall((types.int64, types.int64))
-def native_abort(block, body):  # type: ignore[no-untyped-def]
-    end = region_at(block, SIDE + PRODUCER_SIZE)
-    return abort(region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE)), body)
+    return int_to_object(commit(ring, end.slice(SIDE, PRODUCER_SIZE), body, sent_ns))

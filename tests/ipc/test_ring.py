@@ -84,6 +84,8 @@ def test_too_long_a_message_is_an_error_with_the_limit(ring: Segment) -> None:
             producer.offer(b"x" * 497)
         with pytest.raises(RingError, match=rule):
             producer.try_claim(497)
+        with pytest.raises(RingError, match="length=-1"):
+            producer.try_claim(-1)
 
 
 def test_a_ring_has_one_producer(ring: Segment) -> None:
