@@ -1,8 +1,7 @@
 """Hedge engine: works each instrument's position towards its hedge target, inside limits, and says so in orders.
 
 The rules in short (`docs/hedge.md` explains them to a trader):
-* After each message about an instrument comes one look at it: cancel what should not work any more, then place at most
-  one order towards the target. The target is held inside the position limit.
+* After each message about an instrument: cancel what should not work any more, then place at most one order.
 * An order counts from when it is sent until the venue's position contains its fills: no fill is counted twice or
   forgotten, in whatever order the venue's answers come. A cancelled order counts until the venue confirms.
 * Only one side of an instrument works at a time, so position plus working orders is the worst that can happen.
@@ -246,11 +245,12 @@ def work_towards_target(tx, instrument):
         elif risk_off and is_working(order):
             cancel(tx, order, CancelReason.RISK_OFF)
     market = tx.markets[instrument]
-    if risk_off or market.bid_price == 0 or instrument not in tx.hedge_targets:
+    target = tx.hedge_targets.get(instrument)
+    if risk_off or market.bid_price == 0 or target is None:
         return
-    target = tx.hedge_targets[instrument].quantity
-    position = tx.positions[instrument].quantity if instrument in tx.positions else 0
-    missing = max(-risk.position_limit, min(risk.position_limit, target)) - position  # if no order fills any more
+    position = tx.positions.get(instrument)
+    held = position.quantity if position is not None else 0
+    missing = max(-risk.position_limit, min(risk.position_limit, target.quantity)) - held  # if no order fills any more
     if orders > 0:
         staying = working - leaving
         surplus = staying - missing if working > 0 else missing - staying
@@ -333,8 +333,8 @@ def switch_desk(tx, message):
 
 def settle(tx, order):
     """Note which fills the position contains; forget a finished order once it contains them all."""
-    instrument = order.instrument
-    if instrument in tx.positions and order.venue_sequence <= tx.positions[instrument].venue_sequence:
+    position = tx.positions.get(order.instrument)
+    if position is not None and order.venue_sequence <= position.venue_sequence:
         order.settled = order.filled
     if is_final(order.status):
         tx.cancel_timer(order.order_id)
@@ -367,8 +367,7 @@ def is_crossing(risk, market, side):
     return size > 0 and signed(side, market.trend) >= risk.cross_at_trend
 
 
-def is_in_band(risk, price, midpoint):
-    """`midpoint` in half ticks."""
+def is_in_band(risk, price, midpoint):  # midpoint in half ticks
     return abs(2 * price - midpoint) <= 2 * risk.price_band
 
 
@@ -379,7 +378,8 @@ def is_left_behind(risk, market, order):
 
 
 def is_desk_off(tx):
-    return WHOLE_DESK in tx.desks and tx.desks[WHOLE_DESK].risk_switch == RiskSwitch.RISK_OFF
+    desk = tx.desks.get(WHOLE_DESK)
+    return desk is not None and desk.risk_switch == RiskSwitch.RISK_OFF
 
 
 def is_working(order):
