@@ -31,11 +31,11 @@ def test_ten_lines_are_a_configuration_and_paths_count_from_its_file(tmp_path: P
 
 
 def test_sizes_and_durations_are_numbers_or_texts_with_a_unit() -> None:
-    text = SMALLEST + 'capacity = "1MiB"\n[engine]\nclock_tolerance = "250ms"\nundo_size = 65536\n'
+    text = SMALLEST + 'capacity = "1MiB"\n[engine]\nclock_tolerance = "250ms"\nloop_budget = 65536\n'
     config = parse_config(text, Path("/"))
     assert config.ring[0].capacity == 1 << 20
     assert config.engine.clock_tolerance == 250_000_000
-    assert config.engine.undo_size == 65536
+    assert config.engine.loop_budget == 65536
 
 
 @pytest.mark.parametrize(
