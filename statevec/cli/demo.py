@@ -58,7 +58,7 @@ def _working_directory(kept: Path | None) -> Iterator[Path]:
 
 
 def _run(scenario: Scenario) -> Review:
-    with progress_display(scenario) as watch:
+    with progress_display() as watch:
         outcome = run_scenario(scenario, watch)
         watch("verify", {})
         verification = verify_instance(scenario.instance, scenario.tier)

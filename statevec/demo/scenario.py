@@ -219,7 +219,7 @@ class Run:
         """Stop everything in the order that loses nothing, and read the results."""
         for child in (feed, desk):
             child.wait(REST_SECONDS)
-        self.watch("stop", venue.progress)
+        self.watch("stop", {})
         venue.stop(REST_SECONDS)
         engine.stop(REST_SECONDS)
         results = self.scenario.results

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from statevec.demo.review import Review
-from statevec.demo.scenario import Scenario, Watch
+from statevec.demo.scenario import Watch
 
 PHASES = {
     "engine": "starting the engine (a first start compiles)",
@@ -27,7 +27,7 @@ PHASES = {
 
 
 @contextmanager
-def progress_display(scenario: Scenario) -> Iterator[Watch]:
+def progress_display() -> Iterator[Watch]:
     """A function to call with a phase and the venue's counts; see `scenario.Watch`."""
     console = Console(stderr=True)
     columns = (
@@ -46,16 +46,10 @@ def progress_display(scenario: Scenario) -> Iterator[Watch]:
             if phase != shown and not console.is_terminal:
                 console.print(PHASES[phase], highlight=False)
             shown = phase
-            told = ""
+            progress.update(task, description=PHASES[phase])
             if "orders" in counts:
                 told = f"{counts['orders']} orders, {counts['fills']} fills, position {counts['position']:+}"
-            progress.update(
-                task,
-                description=PHASES[phase],
-                total=counts.get("total"),
-                completed=counts.get("sent", 0),
-                counts=told,
-            )
+                progress.update(task, total=counts["total"], completed=counts["sent"], counts=told)
 
         yield watch
 
