@@ -65,8 +65,11 @@ def check_body(ring: Region, body: int, length: int, sequence: int) -> bool:
 
 
 @kernel
-def consume(ring: Region, consumer: Region, last_sequence: int, count: int, strategy: int, limit_ns: int) -> int:
-    """Read and check `count` messages that follow `last_sequence`; the last sequence, or a code."""
+def consume(
+    ring: Region, consumer: Region, last_sequence: int, count: int, whole: bool, strategy: int, limit_ns: int
+) -> int:
+    """Read `count` messages that follow `last_sequence` and check their sequences, or the `whole` of them; the last
+    sequence, or a code."""
     deadline = monotonic_ns() + limit_ns
     wanted = last_sequence + count
     sequence = last_sequence
@@ -78,7 +81,8 @@ def consume(ring: Region, consumer: Region, last_sequence: int, count: int, stra
             sequence += 1
             unreleased += 1
             turns = 0
-            if not check_body(ring, consumer.load_i64(CONSUMER_BODY), length, sequence):
+            checked = length if whole else INGRESS_HEADER_SIZE
+            if not check_body(ring, consumer.load_i64(CONSUMER_BODY), checked, sequence):
                 return WRONG_MESSAGE
         elif length != EMPTY:
             return length

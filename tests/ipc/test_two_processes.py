@@ -55,7 +55,7 @@ def test_nothing_is_lost_between_processes_when_the_producer_is_killed(instance_
         RING_CHILD.format(instance_id=instance_id, length=LENGTH, count=MESSAGES, strategy=YIELD, limit=LIMIT_NS)
     )
     try:
-        last = consume(consumer.ring, consumer.private, 0, draw.randrange(1, MESSAGES // 2), YIELD, LIMIT_NS)
+        last = consume(consumer.ring, consumer.private, 0, draw.randrange(1, MESSAGES // 2), True, YIELD, LIMIT_NS)
         assert last > 0
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -65,9 +65,11 @@ def test_nothing_is_lost_between_processes_when_the_producer_is_killed(instance_
             assert following >= last or following == 0
             ours.last_sequence = max(following, last)
             held = ours.last_sequence - last
-            assert consume(consumer.ring, consumer.private, last, held, YIELD, LIMIT_NS) == last + held
+            assert consume(consumer.ring, consumer.private, last, held, True, YIELD, LIMIT_NS) == last + held
             assert produce(ours.ring, ours.private, LENGTH, 100, YIELD, LIMIT_NS) == 100
-            assert consume(consumer.ring, consumer.private, last + held, 100, YIELD, LIMIT_NS) == last + held + 100
+            assert (
+                consume(consumer.ring, consumer.private, last + held, 100, True, YIELD, LIMIT_NS) == last + held + 100
+            )
     finally:
         stop(child)
         consumer.close()
