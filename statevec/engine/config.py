@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from statevec.engine import loop_layout
 from statevec.ipc import log_layout
 
 OPERATOR_RING = "operator"
@@ -83,7 +84,6 @@ class EngineConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How far the clock may be ahead of the last entry's time before an operator must accept it."""
     poison_limit: int = 3
     loop_budget: int = 1_000_000
-    undo_size: Size = Size(4 << 20)
     tier: Literal["compiled", "interpreted"] = "compiled"
 
 
@@ -218,13 +218,16 @@ def _check(config: Config) -> None:
     _require(in_range, "engine.batch_size", f"must be 1 to {BATCH_SIZE_MOST}, got {engine.batch_size}")
     _require(engine.loop_budget > 0, "engine.loop_budget", f"must be positive, got {engine.loop_budget}")
     _require(engine.poison_limit > 0, "engine.poison_limit", f"must be positive, got {engine.poison_limit}")
-    _require(engine.undo_size >= 1 << 16, "engine.undo_size", f"must be at least 64KiB, got {engine.undo_size}")
     capacity = config.log.capacity
     fits = _power_of_two(capacity) and capacity >= LOG_CAPACITY_LEAST
     _require(fits, "log.capacity", f"must be a power of two of at least {LOG_CAPACITY_LEAST}, got {capacity}")
     size = config.journal.segment_size
     whole = size > 0 and size % log_layout.UNIT == 0
     _require(whole, "journal.segment_size", f"must be a multiple of {log_layout.UNIT}, got {size}")
+    most = loop_layout.MAX_RINGS
+    _require(
+        len(config.rings) <= most, "ring", f"at most {most - 1} rings beside the operator's, got {len(config.ring)}"
+    )
     seen = {OPERATOR_RING}
     for number, ring in enumerate(config.ring):
         path = f"ring[{number}]"

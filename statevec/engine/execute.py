@@ -82,6 +82,8 @@ def book_entry(tx: Region, block: Region, entry: Region) -> None:
     tx.store_i64(layout.ENTRY_KIND, kind)
     begin(tx)
     _book_clock(tx, entry)
+    if kind == entries.LEADERSHIP:
+        block.store_i64(execution.BUDGET, entry.load_i64(entries.INPUT + admin.LEADERSHIP_LOOP_BUDGET))
     if entry.load_i32(entries.SOURCE) != 0:
         _book_source(tx, entry, kind)
     if kind == entries.TIMER:

@@ -23,8 +23,10 @@ from statevec.state.tables import insert_row
 from statevec.state.transaction import begin, savepoint
 
 UNDO_SIZE = 4 << 20
+"""Like TOUCHED_CAPACITY it decides whether a transaction ends with CAPACITY_EXHAUSTED: it is the same everywhere."""
 TOUCHED_CAPACITY = 65_536
 LOOP_BUDGET = 1_000_000
+"""Before the first leadership entry, which says what its leader allows."""
 FIRST_LOGIC_VERSION = 1
 
 
@@ -47,8 +49,6 @@ class Execution:
         table_specs: Sequence[TableSpec],
         dispatch: Dispatch,
         *,
-        undo_size: int = UNDO_SIZE,
-        loop_budget: int = LOOP_BUDGET,
         max_entry: int = log_layout.MAX_ENTRY,
     ) -> None:
         self.layout = ArenaLayout([*ENGINE_TABLES, *table_specs])
@@ -56,13 +56,13 @@ class Execution:
         self.tx = Region.allocate(layout.TRANSACTION_SIZE)
         self.block = Region.allocate(LOOP_SIZE)
         self.scratch = Region.allocate(max_entry)
-        self._undo = Region.allocate(undo_size)
+        self._undo = Region.allocate(UNDO_SIZE)
         self._touched = Region.allocate(TOUCHED_CAPACITY * layout.TOUCHED_ENTRY_SIZE)
         self.dispatch = dispatch
-        self._fill_blocks(loop_budget, max_entry)
+        self._fill_blocks(max_entry)
         self._make_genesis_rows()
 
-    def _fill_blocks(self, loop_budget: int, max_entry: int) -> None:
+    def _fill_blocks(self, max_entry: int) -> None:
         for offset, value in (
             (layout.ARENA_ADDRESS, self.arena.address),
             (layout.ARENA_SIZE, self.arena.size),
@@ -76,7 +76,7 @@ class Execution:
             self.tx.store_i64(offset, value)
         for offset, value in (
             (block_layout.DISPATCH, self.dispatch.address),
-            (block_layout.BUDGET, loop_budget),
+            (block_layout.BUDGET, LOOP_BUDGET),
             (block_layout.MAX_ENTRY, max_entry),
             (block_layout.LOGIC_VERSION, FIRST_LOGIC_VERSION),
         ):

@@ -10,12 +10,13 @@ byte.
     32   int64 UNIT                                          32  int64 reason (a ring code)
     40   int64 MAX_ENTRY
     48   int64 MAX_INPUT
-    56   int64 logic version
-    64   int64 durability (0 memory, 1 disk)
-    72   char[16] engine version
-    88   char[32] plugin name
-    120  char[16] plugin version
-    136  char[64] content hash, hex
+    56   int64 loop budget of a handler
+    64   int64 logic version
+    72   int64 durability (0 memory, 1 disk)
+    80   char[16] engine version
+    96   char[32] plugin name
+    128  char[16] plugin version
+    144  char[64] content hash, hex
 
 The engine process writes them, before its loop starts or in the loop; everybody reads them.
 """
@@ -32,6 +33,7 @@ RING_QUARANTINE_TEMPLATE = 4
 TIMER_TEMPLATE = 5
 
 BLOCK = 8
+LEADERSHIP_LOOP_BUDGET = 56
 RING_INSTANCE = 8
 RING_SOURCE = 16
 RING_NAME = 24
@@ -40,7 +42,7 @@ QUARANTINE_REASON = 32
 TIMER_ID = 8
 TIMER_DEADLINE_NS = 16
 
-LEADERSHIP_FORMAT = struct.Struct("<8q16s32s16s64s")
+LEADERSHIP_FORMAT = struct.Struct("<9q16s32s16s64s")
 RING_ATTACH_FORMAT = struct.Struct("<2q32s")
 RING_QUARANTINE_FORMAT = struct.Struct("<4q")
 TIMER_FORMAT = struct.Struct("<2q")
@@ -63,7 +65,7 @@ def leadership(
     epoch: int,
     instance_id: int,
     wall_clock_ns: int,
-    limits: tuple[int, int, int],
+    limits: tuple[int, int, int, int],
     logic_version: int,
     durability: int,
     engine_version: str,
@@ -71,7 +73,7 @@ def leadership(
     plugin_version: str,
     content_hash: str,
 ) -> bytes:
-    """Input of a leadership entry; `limits` are UNIT, MAX_ENTRY and MAX_INPUT in bytes."""
+    """Input of a leadership entry; `limits` are UNIT, MAX_ENTRY and MAX_INPUT in bytes, and the loop budget."""
     texts = (engine_version, plugin_name, plugin_version, content_hash)
     for text, size in zip(texts, (16, 32, 16, 64), strict=True):
         if len(text.encode()) > size:
@@ -94,4 +96,4 @@ def ring_attach(ring_instance: int, source: int, name: str) -> bytes:
     return sbe_header(RING_ATTACH_TEMPLATE, len(block)).to_bytes(8, "little") + block
 
 
-assert LEADERSHIP_FORMAT.size == 192 and BLOCK + RING_ATTACH_FORMAT.size == RING_NAME + 32
+assert LEADERSHIP_FORMAT.size == 200 and BLOCK + RING_ATTACH_FORMAT.size == RING_NAME + 32

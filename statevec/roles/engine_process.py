@@ -84,8 +84,7 @@ def run_engine(
         execution = Execution(
             plugin.table_specs,
             plugin.dispatch(config.engine.tier),
-            undo_size=config.engine.undo_size,
-            loop_budget=config.engine.loop_budget,
+            max_entry=instance.genesis.max_entry,
         )
         leader = _take_lead(instance, config, execution, plugin, accept_clock)
         try:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from statevec.engine import engine_state, loop_layout
 from statevec.engine.append import append_admin, log_of
-from statevec.engine.config import RingConfig
-from statevec.engine.engine_state import SOURCES
+from statevec.engine.config import ConfigError, RingConfig
+from statevec.engine.engine_state import MAX_SOURCES, SOURCES
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance
 from statevec.engine.rings import quarantine_ring
@@ -79,6 +79,9 @@ def source_state(execution: Execution, source: int) -> SourceState:
 def number_sources(rings: list[RingConfig], known: dict[str, int]) -> dict[str, int]:
     """Source numbers by ring name: the ones that the log knows stay, new ones follow in the configuration's order."""
     following = max(known.values(), default=FIRST_SOURCE - 1) + 1
+    new = [ring.name for ring in rings if ring.name not in known]
+    if following + len(new) - 1 > MAX_SOURCES:
+        raise ConfigError(f"ring: {new} would be sources beyond {MAX_SOURCES}, the most an instance ever knows")
     numbers: dict[str, int] = {}
     for ring in rings:
         numbers[ring.name] = known.get(ring.name, following)

@@ -134,7 +134,7 @@ class Leader:
             epoch=self.epoch,
             instance_id=self.instance.instance_id,
             wall_clock_ns=time.time_ns(),
-            limits=(genesis.unit, genesis.max_entry, genesis.max_input),
+            limits=(genesis.unit, genesis.max_entry, genesis.max_input, self.config.engine.loop_budget),
             logic_version=self.execution.block.load_i64(LOGIC_VERSION),
             durability=self._durability,
             engine_version=__version__,

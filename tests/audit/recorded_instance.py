@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 from statevec.engine.execute import book_entry, run_entry
-from statevec.engine.execution import Execution
+from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import create_instance, prepare_directory
 from statevec.engine.plugin.loader import load_plugin
 from statevec.ipc import log_layout
@@ -42,7 +42,7 @@ class RecordedInstance:
             epoch=1,
             instance_id=self.instance.instance_id,
             wall_clock_ns=START_NS,
-            limits=(log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT),
+            limits=(log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT, 1_000_000),
             logic_version=1,
             durability=1,
             engine_version="0.1.0",

@@ -79,7 +79,7 @@ class Engine:
             epoch=1,
             instance_id=5,
             wall_clock_ns=0,
-            limits=(log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT),
+            limits=(log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT, 1_000_000),
             logic_version=1,
             durability=0,
             engine_version="test",

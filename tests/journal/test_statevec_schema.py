@@ -56,7 +56,7 @@ def test_a_leadership_input_decodes_to_what_went_in():
         epoch=3,
         instance_id=99,
         wall_clock_ns=17,
-        limits=(1 << 20, 1 << 18, 1 << 14),
+        limits=(1 << 20, 1 << 18, 1 << 14, 500),
         logic_version=2,
         durability=1,
         engine_version="0.1.0",
@@ -66,7 +66,13 @@ def test_a_leadership_input_decodes_to_what_went_in():
     )
     decoded = SCHEMA.decode(content).to_dict()
     assert decoded["epoch"] == 3
-    assert (decoded["unit"], decoded["max_entry"], decoded["max_input"]) == (1 << 20, 1 << 18, 1 << 14)
+    assert (decoded["unit"], decoded["max_entry"], decoded["max_input"], decoded["loop_budget"]) == (
+        1 << 20,
+        1 << 18,
+        1 << 14,
+        500,
+    )
+    assert decoded["loop_budget"] == 500
     assert (decoded["plugin_name"], decoded["content_hash"]) == ("hedge", "ab" * 32)
 
 
