@@ -21,7 +21,7 @@ TimeInForce = hedge.schema.enum("TimeInForce")
 
 UNKNOWN_INSTRUMENT = hedge.rejection(1, "no risk settings for this instrument")
 UNKNOWN_ORDER = hedge.rejection(2, "no such order, or it is finished and settled")
-BAD_QUOTE = hedge.rejection(3, "the bid is above the ask, or a price or the time is not positive or too large")
+BAD_QUOTE = hedge.rejection(3, "a price is not positive or too large, the bid above the ask, or the time negative")
 BAD_QUANTITY = hedge.rejection(4, "a quantity is negative or too large")
 BAD_TREND = hedge.rejection(5, "the trend is not between -100 and 100")
 BAD_RISK_SETTING = hedge.rejection(6, "a risk setting is missing or outside its range")
