@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from statevec.cli.main import run_command
 from statevec.ipc.faults import COMMITTED, POISONED
 from statevec.ipc.log import attach_log
 from statevec.ipc.log_layout import RUNNING_ATTEMPTS, RUNNING_SEQUENCE, RUNNING_SOURCE
@@ -128,6 +129,8 @@ def test_an_engine_started_again_goes_on_where_it_ended(make_engine: MakeEngine)
     assert following == [(LEADERSHIP, COMMITTED), (COMMAND, POISONED), (COMMAND, COMMITTED)]
     emitted = [output.identity for entry in after for output in entry.outputs()]
     assert identities == emitted[10:]
+    assert run_command(["clean", "--instance", str(engine.directory)]) == 0
+    assert list(Path("/dev/shm").glob(f"sv-{engine.instance.instance_id:016x}-*")) == []
 
 
 def test_a_disk_error_stops_releases_and_the_leader_until_an_operator_resumes(make_engine: MakeEngine) -> None:
