@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,15 +29,16 @@ from statevec.journal.segment_keeper import SegmentKeeper
 from statevec.journal.segments import SEGMENT_SIZE, segment_path, sync_directory
 
 Durability = Literal["memory", "disk"]
-IDLE_NS = 20_000
-"""How long the loop sleeps when there is nothing to write."""
+IDLE_NS: dict[Durability, int] = {"disk": 20_000, "memory": 1_000_000}
+"""How long the loop sleeps when there is nothing to write: in `memory` mode nobody waits for it."""
 HALT_NAME = "halt"
 
 
 class Journaler:
     """Journals one log (the region of its whole segment) into `directory` until stopped.
 
-    `halt_path` is where the halt mark goes, by default `halt` beside the journal's directory. `idle_ns` 0 spins.
+    `halt_path` is where the halt mark goes, by default `halt` beside the journal's directory. `idle_ns` is by default
+    that of the mode; 0 spins.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Journaler:
         durability: Durability,
         *,
         segment_size: int = SEGMENT_SIZE,
-        idle_ns: int = IDLE_NS,
+        idle_ns: int | None = None,
         halt_path: Path | None = None,
         unit: int = UNIT,
     ) -> None:
@@ -61,7 +63,7 @@ class Journaler:
         self._closed = False
         self._block = block = Region.allocate(layout.BLOCK_SIZE, 128)
         block.store_i64(layout.SYNC, int(durability == "disk"))
-        block.store_i64(layout.IDLE_NS, idle_ns)
+        block.store_i64(layout.IDLE_NS, IDLE_NS[durability] if idle_ns is None else idle_ns)
         block.store_i64(layout.CAPACITY, capacity)
         self._keeper = SegmentKeeper(
             directory, log, block, segment_size=segment_size, unit=unit, halt=self._halt_after_sync
@@ -138,7 +140,7 @@ class Journaler:
         self.error = JournalHaltedError(operation, errno, position, path)
         try:
             with open(self._halt_path, "x", encoding="utf-8") as file:
-                file.write(f"{self.error}\n")
+                file.write(f"{self.error} at={datetime.now(UTC).isoformat(timespec='milliseconds')}\n")
                 file.flush()
                 os.fsync(file.fileno())
             sync_directory(self._halt_path.parent)

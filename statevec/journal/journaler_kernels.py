@@ -31,6 +31,8 @@ NEED_SEGMENT = -1
 FAILED = -2
 """The block says which operation failed, where and why; HALTED is set."""
 
+GATHER_BYTES = 1 << 18
+"""In `memory` mode less than this is not worth a system call right away."""
 INTERRUPTED = -4
 """-EINTR: a signal came before anything was written."""
 NO_PROGRESS = 5
@@ -147,8 +149,12 @@ def journal_step(log: Region, block: Region, appended: int) -> int:
 
 @kernel
 def journal_loop(log: Region, block: Region) -> int:
-    """Journal until told to stop: DRAINED, NEED_SEGMENT or FAILED. Runs without the GIL in a thread of its own."""
+    """Journal until told to stop: DRAINED, NEED_SEGMENT or FAILED. Runs without the GIL in a thread of its own.
+
+    In `memory` mode nobody waits for it, so it sleeps after a small batch too and takes more at once.
+    """
     idle_ns = block.load_i64(layout.IDLE_NS)
+    gathers = block.load_i64(layout.SYNC) == 0 and idle_ns > 0
     while True:
         # The order matters: what is appended before the stop is asked for must be seen after it.
         stopping = block.load_acquire(layout.STOP)  # SYNC POINT: pairs with Journaler.stop
@@ -157,6 +163,8 @@ def journal_loop(log: Region, block: Region) -> int:
             answer = journal_step(log, block, appended)
             if answer < 0:
                 return answer
+            if gathers and answer < GATHER_BYTES and stopping == 0:
+                sleep_ns(idle_ns)
         elif stopping != 0:
             return DRAINED
         elif idle_ns > 0:
