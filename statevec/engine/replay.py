@@ -53,7 +53,7 @@ def replay_segment(tx: Region, block: Region, segment: Region, first: int, curso
         if replay_entry(tx, block, entry, scratch) == DIGEST_DIFFERS:
             return DIFFERENCE
         kind = entry.load_i32(KIND)
-        if kind == LEADERSHIP or kind == CUTOVER or kind == RING_ATTACH:
+        if kind in (LEADERSHIP, CUTOVER, RING_ATTACH):
             return NOTICE
 
 
