@@ -69,7 +69,9 @@ def write_plugin(directory: Path, functions: str, floats: bool = False, head: st
 
 def handler(body: str) -> str:
     """A handler of Probe with that body; its first line is line HEAD_LINES + 3 of the file."""
-    return '@probe.on("Probe")\ndef on_probe(tx, message):\n' + textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
+    return '@probe.on("Probe")\ndef on_probe(tx, message):\n' + textwrap.indent(
+        textwrap.dedent(body).strip("\n"), "    "
+    )
 
 
 PROBE = {"case": 0, "side": 1, "a": 0, "b": 0, "c": 0, "symbol": "", "token": 0}

@@ -29,7 +29,7 @@ DECLARATION = re.compile(r"^declare .*? @\"?([^\"(]+)\"?\(", re.MULTILINE)
 ALLOWED_SYMBOLS = re.compile(r"llvm\.|memcpy$|memmove$|memset$|memcmp$|bcmp$")
 BOILERPLATE = (
     *("Failed in nopython", "During:", "File ", "- ", "^", ">>>", "There are", "Overload", "Rejected"),
-    *("With argument", "Invalid use of", "No implementation", "Enable logging"),
+    *("With argument", "Invalid use of", "No implementation", "Enable logging", "No match"),
 )
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -96,10 +96,7 @@ class NativePlugin:
         self._dispatchers: dict[str, Any] = {}
         for name in loaded.source.functions:
             function = getattr(loaded.module, name)
-            rebuilt = python_types.FunctionType(
-                function.__code__, self._namespace, name, function.__defaults__, function.__closure__
-            )
-            rebuilt.__kwdefaults__ = function.__kwdefaults__
+            rebuilt = python_types.FunctionType(function.__code__, self._namespace, name)
             rebuilt.__module__ = loaded.module.__name__
             self._dispatchers[name] = njit(rebuilt, **OPTIONS)
         self._namespace.update(self._dispatchers)
@@ -311,4 +308,3 @@ def compile_dispatch(loaded: LoadedPlugin) -> Any:
 def _rebound(template: Any, bindings: dict[str, Any]) -> Any:
     """The template with other globals: in a closure, the cache could not tell two processes' objects apart."""
     return python_types.FunctionType(template.__code__, {**globals(), **bindings}, template.__name__)
-

@@ -10,12 +10,13 @@ A crash leaves nothing: records lie in the arena of the process.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_getattr_generic
-from numba.core.typing.templates import AttributeTemplate
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global
 from numba.extending import infer_getattr, intrinsic, lower_cast
 
 from statevec.codecs.layout import FieldLayout
@@ -67,9 +68,19 @@ def _load_attribute(context: Any, builder: Any, record: RecordType, value: Any, 
     return load_field(context, builder, builder.extract_value(value, 0), record.field(name))
 
 
+@infer_global(operator.eq)
+@infer_global(operator.ne)
+class _NoComparison(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        if any(isinstance(each, RecordType) for each in args):
+            raise PluginTypeError("records are not compared: compare their keys")
+
+
 @intrinsic(prefer_literal=True)
 def store(typing_context: Any, target: Any, name: Any, value: Any) -> Any:
     """`target.name = value`, checked; `name` is a literal."""
+    if not isinstance(name, types.StringLiteral):
+        return None  # Numba asks once with literals and once without
     owner = target.type if isinstance(target, types.Optional) else target
     kind = types.unliteral(value)
     if isinstance(owner, RecordType):

@@ -167,6 +167,8 @@ def _check_table(table: Any, method: str, value: Any) -> None:
 @intrinsic(prefer_literal=True)
 def unique(typing_context: Any, table: Any, name: Any, value: Any) -> Any:
     """`table.unique(name=value)`: the record, or None."""
+    if not isinstance(name, types.StringLiteral):
+        return None  # Numba asks once with literals and once without
     _check_table(table, "unique", value)
     index = table.index("unique", name.literal_value, ("unique",))
 
@@ -180,6 +182,8 @@ def unique(typing_context: Any, table: Any, name: Any, value: Any) -> Any:
 
 def _rows(method: str, order: int, kinds: tuple[str, ...]) -> Any:
     def typer(typing_context: Any, table: Any, name: Any, value: Any) -> Any:
+        if not isinstance(name, types.StringLiteral):
+            return None
         _check_table(table, method, value)
         index = table.index(method, name.literal_value, kinds)
         rows = RowsType(table.read, index, order)

@@ -112,6 +112,8 @@ def output_length(image: bytes) -> int:
 @intrinsic(prefer_literal=True)
 def emit(typing_context: Any, transaction: Any, name: Any, expires_ns: Any) -> Any:
     """A new output, ready for its fields: fault CAPACITY_EXHAUSTED when the entry has no room for it."""
+    if not isinstance(name, types.StringLiteral):
+        return None  # Numba asks once with literals and once without
     if not isinstance(transaction, TransactionType):
         raise PluginTypeError(f"outputs are emitted by the transaction, not by {describe(transaction)}")
     transaction.check_writable("emit")

@@ -7,7 +7,8 @@
     table.where(field=value)       __where(table, "field", value), likewise unique, ascending, descending
     tx.emit.message(expires_ns=e)  __emit(tx, "message", e)
     loop: body                     loop: __tick(tx); body
-    helper(a)                      helper(tx, a), where helper has loops, itself or in what it calls
+    helper(a, c=3)                 helper(tx, a, 2, 3): keywords and defaults in their places, and the transaction
+                                   where the helper has loops, itself or in what it calls
     a < b                          __less(a, b), in modules that use floats (an integer meeting a float becomes one)
 
 Invariants
@@ -115,8 +116,16 @@ class _FunctionRewrite(ast.NodeTransformer):
             self._transaction = function.args.args[0].arg
         elif function.name in looping:
             function.args.args.insert(0, ast.arg(HIDDEN_TRANSACTION))
+        arguments = function.args
+        function.args = ast.arguments(
+            args=[*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs],
+            posonlyargs=[],
+            kwonlyargs=[],
+            kw_defaults=[],
+            defaults=[],
+        )
         function.returns = None
-        for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs):
+        for argument in function.args.args:
             argument.annotation = None
         function.body = self._block(function.body)
 
@@ -185,12 +194,35 @@ class _FunctionRewrite(ast.NodeTransformer):
             return self._call("emit", node, function.value.value, self._constant(function.attr, node), expiry)
         return node
 
+    def _call_of_helper(self, node: ast.Call, helper: ast.FunctionDef) -> ast.expr:
+        """The call with every argument in its place: keywords and defaults (constants) are resolved here."""
+        arguments = helper.args
+        places = [*arguments.posonlyargs, *arguments.args]
+        given: dict[str, ast.expr] = {}
+        defaults = zip(reversed(places), reversed(arguments.defaults), strict=False)
+        keyword_defaults = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        known = {place.arg: value for place, value in (*defaults, *keyword_defaults) if value is not None}
+        if len(node.args) > len(places):
+            raise self._source.error(f"{helper.name}() takes {len(places)} arguments, got {len(node.args)}", node)
+        for place, value in zip(places, node.args, strict=False):
+            given[place.arg] = value
+        names = [each.arg for each in (*places, *arguments.kwonlyargs)]
+        for keyword in node.keywords:
+            assert keyword.arg is not None
+            if keyword.arg not in names or keyword.arg in given:
+                raise self._source.error(f"{helper.name}() has no place for {keyword.arg!r}", node)
+            given[keyword.arg] = keyword.value
+        missing = [name for name in names if name not in given and name not in known]
+        if missing:
+            raise self._source.error(f"{helper.name}() lacks {', '.join(missing)}", node)
+        values = [given[name] if name in given else copy.deepcopy(known[name]) for name in names]
+        if helper.name in self._looping and not self._source.root_decorator(helper):
+            values.insert(0, ast.copy_location(ast.Name(self._transaction, ast.Load()), node))
+        return ast.copy_location(ast.Call(node.func, values, []), node)
+
     def _call_of_name(self, node: ast.Call, name: str) -> ast.expr:
-        if name in self._looping:
-            transaction = ast.copy_location(ast.Name(self._transaction, ast.Load()), node)
-            if not self._source.root_decorator(self._source.functions[name]):
-                node.args.insert(0, transaction)
-            return node
+        if name in self._source.functions:
+            return self._call_of_helper(node, self._source.functions[name])
         if name in self._source.globals:
             return node
         if name in CALLS:
