@@ -36,7 +36,7 @@ def send(message: str, values: str, instance: str, ring: str, timeout: float, st
 
     Exit status 0 when it was committed, 1 when it was rejected or faulted.
 
-        statevec send RiskConfig '{"instrument": 7, "risk_off": true}' --instance DIR
+        statevec send RiskConfig '{"instrument": 7, "risk_switch": "RISK_OFF"}' --instance DIR
     """
     fields = _parse(values)
     from statevec.codecs.errors import SbeError
