@@ -18,7 +18,7 @@ from statevec.ipc.faults import MISSING_KEY, fault_if
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region, region_at
 from statevec.state import transaction_layout as layout
-from statevec.state.arena_layout import ROW_HEADER_SIZE
+from statevec.state.arena_layout import DIRECTORY, ROW_HEADER_SIZE, TABLE_ROWS, TABLE_SIZE
 from statevec.state.records import IndexSpec, RecordLayout, TableSpec
 from statevec.state.tables import delete_row, edit_row, find, insert_row, set_indexed
 
@@ -57,6 +57,8 @@ ENGINE_TABLES = [
 ]
 assert len(ENGINE_TABLES) == FIRST_PLUGIN_TABLE
 
+CLOCK_ROW_AT = DIRECTORY + CLOCK * TABLE_SIZE + TABLE_ROWS
+"""Where the arena says where the rows of `clock` begin: its only row, without a search."""
 CLOCK_LAST_TIME_NS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("last_time_ns")
 CLOCK_EPOCH = ROW_HEADER_SIZE + CLOCK_RECORD.offset("epoch")
 CLOCK_LOGIC_VERSION = ROW_HEADER_SIZE + CLOCK_RECORD.offset("logic_version")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from statevec.engine import engine_state as engine_tables
 from statevec.engine import execution_layout as execution
-from statevec.engine.engine_state import CLOCK, SOURCES, TIMERS, arena_of
+from statevec.engine.engine_state import CLOCK_ROW_AT, SOURCES, TIMERS, arena_of
 from statevec.ipc.faults import COMMITTED, OVERSIZE_MESSAGE, PLUGIN_FAULT, POISONED
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region, call_dispatch, region_address
@@ -42,8 +42,8 @@ def align8(size: int) -> int:
 
 @kernel
 def _book_clock(tx: Region, entry: Region) -> None:
-    row = find(tx, CLOCK, 0)
     arena = arena_of(tx)
+    row = arena.load_i64(CLOCK_ROW_AT)
     arena.store_i64(row + engine_tables.CLOCK_LAST_TIME_NS, entry.load_i64(entries.TIMESTAMP_NS))
     if entry.load_i32(entries.KIND) == entries.LEADERSHIP:
         arena.store_i64(row + engine_tables.CLOCK_EPOCH, entry.load_i64(entries.EPOCH))
