@@ -48,9 +48,6 @@ from statevec.ipc.ring_layout import (
 from statevec.ipc.ring_repair import Repair, RingError, lock_producer, records_region, repair, unlock_producer
 from statevec.ipc.segment import Segment, segment_name
 
-ABORT = -1
-"""Instead of a time: the claim is given up."""
-
 
 def create_ring(
     name: str, capacity: int, instance_id: int, *, last_sequence: int = 0, group: str | int | None = None
@@ -100,20 +97,19 @@ class Claim:
 
     def commit(self, sent_ns: int = 0) -> int:
         """Make the message visible; its producer sequence. `sent_ns` is now when 0."""
-        result = self._producer.finish(self._body, sent_ns)
-        if result < 0:
-            return self._finished()
-        self.buffer.release()
-        return result
+        return self._producer.finish(self._end(), sent_ns)
 
     def abort(self) -> None:
         """Give the space up; the consumer passes over it."""
-        if self._producer.finish(self._body, ABORT) < 0:
-            self._finished()
-        self.buffer.release()
+        self._producer.finish(self._end())
 
-    def _finished(self) -> int:
-        raise RingError(f"claim was committed or aborted already: ring={self._producer.segment.name!r}")
+    def _end(self) -> int:
+        body = self._body
+        if body < 0:  # the same place may be another claim's by now
+            raise RingError(f"claim was committed or aborted already: ring={self._producer.segment.name!r}")
+        self._body = -1
+        self.buffer.release()
+        return body
 
 
 class _End:
@@ -124,7 +120,8 @@ class _End:
         self.segment = segment
         self.ring = records_region(segment)
         name = segment.name.encode()
-        texts = [Region.of(text.encode() + b" ring=" + name + b"\0") for text in (error, call)]
+        claimed = "a claim is open, commit or abort it first: open=%lld most=%lld"
+        texts = [Region.of(text.encode() + b" ring=" + name + b"\0") for text in (error, call, claimed)]
         self._storage = Storage(methods.SIDE + size, (self.ring, RingError, *texts, *keeps))
         self.block = self._storage.region()
         self.private = self.block.slice(methods.SIDE, size)
@@ -133,6 +130,7 @@ class _End:
         self.block.store_i64(methods.ERROR_CLASS, id(RingError))  # in CPython an object's address
         self.block.store_i64(methods.ERROR_TEXT, texts[0].address)
         self.block.store_i64(methods.CALL_TEXT, texts[1].address)
+        self.block.store_i64(methods.OPEN_TEXT, texts[2].address)
 
     def statistics(self) -> dict[str, Any]:
         """Positions and sequences of the ring now."""
@@ -189,8 +187,8 @@ class RingProducer(_End):
         self.max_length = (segment.capacity >> MAX_BODY_SHIFT) - INGRESS_HEADER_SIZE
         self.view = self.ring.view
         self._claim = methods.claim_method.bind(self._storage)
-        self.finish: Callable[[int, int], int] = methods.finish_method.bind(self._storage)
-        """Behind `Claim`: commit the record at that body, or abort it."""
+        self.finish: Callable[..., int] = methods.finish_method.bind(self._storage)
+        """Behind `Claim`: `finish(body, sent_ns)` commits the record there, `finish(body)` aborts it."""
         self.offer: Callable[..., int] = methods.offer_method.bind(self._storage)
         """`offer(message, sent_ns=0)`: append a copy of `message` (bytes or the like; positional arguments): its
         producer sequence, or BACK_PRESSURED. `sent_ns` is now when 0. Longer than `max_length` is a `RingError`."""

@@ -6,7 +6,11 @@ An end of a ring has private memory (`Storage`) that these functions work on:
     16   address and size of the consumer's copy of the record it read last
     32   address of the exception's class | of the text for what cannot be | of the text for a wrong call
     56   a Py_buffer, while a message is borrowed
+    136  1 while a claim is open | address of the text for an offer meanwhile
     192  the kernels' own private memory (`ring_kernels`)
+
+While a claim is open nothing else is offered: a message gets its sequence when it is committed, and the engine drops
+what comes after a higher one.
 
 One thread at a time: they keep the GIL. A crash leaves what the kernels say.
 """
@@ -52,9 +56,11 @@ ERROR_CLASS = 32
 ERROR_TEXT = 40
 CALL_TEXT = 48
 PY_BUFFER = 56
+CLAIM_OPEN = 136
+OPEN_TEXT = 144
 SIDE = 192
 
-assert PY_BUFFER + PY_BUFFER_SIZE <= SIDE
+assert PY_BUFFER + PY_BUFFER_SIZE <= CLAIM_OPEN and OPEN_TEXT + 8 <= SIDE
 
 
 @PythonMethod
@@ -69,6 +75,8 @@ def offer_method(storage, arguments, count):  # type: ignore[no-untyped-def]  # 
         sent_ns = object_to_int(given.load_i64(8))
         if sent_ns == -1 and exception_is_set() != 0:
             return FAILED
+    if end.load_i64(CLAIM_OPEN) != 0:
+        return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(OPEN_TEXT), 1, 1)
     if sent_ns == 0:
         sent_ns = realtime_ns()
     borrowed = end.slice(PY_BUFFER, PY_BUFFER_SIZE)
@@ -111,27 +119,33 @@ def claim_method(storage, arguments, count):  # type: ignore[no-untyped-def]
     length = object_to_int(region_at(arguments, 8).load_i64(0))
     if length == -1 and exception_is_set() != 0:
         return FAILED
+    if end.load_i64(CLAIM_OPEN) != 0:
+        return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(OPEN_TEXT), 1, 1)
     ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
     result = TOO_LONG if length < 0 else claim(ring, end.slice(SIDE, PRODUCER_SIZE), length + INGRESS_HEADER_SIZE)
     if result == TOO_LONG:
         longest = (end.load_i64(SIDE + PRODUCER_CAPACITY) >> MAX_BODY_SHIFT) - INGRESS_HEADER_SIZE
         return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(ERROR_TEXT), length, longest)
+    end.store_i64(CLAIM_OPEN, 1 if result >= 0 else 0)
     return int_to_object(result)
 
 
 @PythonMethod
 def finish_method(storage, arguments, count):  # type: ignore[no-untyped-def]
-    """`finish(body, sent_ns)`: commit the claim; with a negative `sent_ns` abort it. Its sequence (0), NOT_CLAIMED."""
+    """`finish(body, sent_ns)` commits the claim, `finish(body)` aborts it: its sequence (aborted: 0) or NOT_CLAIMED."""
     end = region_at(storage_address(storage), SIDE + PRODUCER_SIZE)
-    if count != 2:
+    if count < 1 or count > 2:
         return set_exception(end.load_i64(ERROR_CLASS), end.load_i64(CALL_TEXT), count, 2)
-    given = region_at(arguments, 16)
+    given = region_at(arguments, 8 * count)
     body = object_to_int(given.load_i64(0))
-    sent_ns = object_to_int(given.load_i64(8))
+    sent_ns = 0
+    if count == 2:
+        sent_ns = object_to_int(given.load_i64(8))
     if exception_is_set() != 0:
         return FAILED
+    end.store_i64(CLAIM_OPEN, 0)
     ring = region_at(end.load_i64(RING_ADDRESS), end.load_i64(RING_SIZE))
-    if sent_ns < 0:
+    if count == 1:
         return int_to_object(abort(ring, body))
     if sent_ns == 0:
         sent_ns = realtime_ns()

@@ -57,12 +57,22 @@ def test_a_claim_is_encoded_in_place(ring: Segment) -> None:
         assert consumer.poll() == b"four"
         with pytest.raises(RingError, match="already"):
             claim.commit()
+        assert producer.last_sequence == 1
         with pytest.raises(ValueError, match="released"):
             claim.buffer[0] = 1
+        early = producer.try_claim(4)
+        assert early is not None
+        for attempt in (lambda: producer.offer(b"x"), lambda: producer.try_claim(4)):
+            # It would become visible behind the claim with a lower sequence, and the engine would drop the claim's.
+            with pytest.raises(RingError, match="a claim is open"):
+                attempt()
+        early.buffer[:] = b"long"
+        assert early.commit(-5) == 2  # any time but 0 is kept as it is
+        assert (consumer.poll(), consumer.sent_ns) == (b"long", -5)
         dropped = producer.try_claim(4)
         assert dropped is not None
         dropped.abort()
-        assert producer.offer(b"next") == 2
+        assert producer.offer(b"next") == 3
         assert consumer.poll() == b"next"
 
 
