@@ -97,19 +97,23 @@ class Claim:
 
     def commit(self, sent_ns: int = 0) -> int:
         """Make the message visible; its producer sequence. `sent_ns` is now when 0."""
-        return self._producer.finish(self._end(), sent_ns)
+        sequence = self._producer.finish(self._open_body(), sent_ns)
+        self._end()
+        return sequence
 
     def abort(self) -> None:
         """Give the space up; the consumer passes over it."""
-        self._producer.finish(self._end())
+        self._producer.finish(self._open_body())
+        self._end()
 
-    def _end(self) -> int:
-        body = self._body
-        if body < 0:  # the same place may be another claim's by now
+    def _open_body(self) -> int:
+        if self._body < 0:  # the same place may be another claim's by now
             raise RingError(f"claim was committed or aborted already: ring={self._producer.segment.name!r}")
+        return self._body
+
+    def _end(self) -> None:
         self._body = -1
         self.buffer.release()
-        return body
 
 
 class _End:

@@ -53,6 +53,8 @@ def test_a_claim_is_encoded_in_place(ring: Segment) -> None:
         assert claim is not None
         claim.buffer[:] = b"four"
         assert consumer.poll() is None
+        with pytest.raises(TypeError, match="integer"):
+            claim.commit("now")  # type: ignore[arg-type]
         assert claim.commit() == 1
         assert consumer.poll() == b"four"
         with pytest.raises(RingError, match="already"):
