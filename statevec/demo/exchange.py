@@ -125,6 +125,9 @@ class Exchange:
 
     def refuse(self, order_id: int) -> list[Report]:
         """Report an order as rejected that never reached the market, because it had expired on its way."""
+        if order_id in self.orders:
+            self.duplicate_orders += 1
+            return []
         order = self.orders[order_id] = Order(order_id, Side.BUY, 0, 0)
         return [self._finish(order, Status.REJECTED)]
 

@@ -38,12 +38,15 @@ EVERYTHING_DUE_NS = 1 << 62
 class Venue:
     """The exchange, between a gateway and a ring. `turn(now_ns)` does what there is to do."""
 
-    def __init__(self, setup: Setup, sender: Sender, mischief: Mischief, gateway_name: str) -> None:
+    def __init__(
+        self, setup: Setup, gateway: Gateway, expired: list[Output], sender: Sender, mischief: Mischief
+    ) -> None:
+        """`expired` is where the gateway puts the outputs that came too late for it to hand out."""
         self.instrument = setup.instrument
         self.ticks = setup.ticks
         self.schema = hedge_schema()
-        self.expired: list[Output] = []
-        self.gateway = Gateway(setup.instance, gateway_name, on_expired=self.expired.append)
+        self.gateway = gateway
+        self.expired = expired
         self.sender = sender
         self.exchange = Exchange(setup.instrument.quote_lots)
         self.answers = Acknowledgements(mischief, setup.seed)
@@ -131,7 +134,7 @@ class Venue:
         )
 
     def progress(self) -> dict[str, int]:
-        """What the demonstration watches: when all of it stands still, the venue has come to rest."""
+        """What the demonstration shows while it runs."""
         return {
             "ticks": self.ticks_taken,
             "outputs": len(self.identities),
@@ -201,12 +204,15 @@ def venue(setup: Setup, gateway_name: str, delay_ms: float, drop: float, double:
     """Fill orders against the quotes of a tick file."""
     stop = StopSignal()
     mischief = Mischief(round(delay_ms * MILLISECOND_NS), drop, double, round(retry_ms * MILLISECOND_NS))
-    with Producer(setup.instance, setup.ring) as producer:
-        made = Venue(setup, Sender(producer, setup.ring), mischief, gateway_name)
+    expired: list[Output] = []
+    with (
+        Producer(setup.instance, setup.ring) as producer,
+        Gateway(setup.instance, gateway_name, on_expired=expired.append) as gateway,
+    ):
+        made = Venue(setup, gateway, expired, Sender(producer, setup.ring), mischief)
         pace = setup.wait_for_start()
         run_venue(made, pace, stop)
         write_result(setup.result, made.result())
-        made.gateway.close()
 
 
 if __name__ == "__main__":

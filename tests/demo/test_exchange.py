@@ -82,7 +82,13 @@ def test_an_order_without_price_or_quantity_is_rejected() -> None:
     venue = exchange()
     assert statuses(venue.place(1, Side.BUY, 0, 4)) == [Status.REJECTED]
     assert statuses(venue.place(2, Side.BUY, 4, 0)) == [Status.REJECTED]
+
+
+def test_an_order_that_expired_on_its_way_is_rejected_once() -> None:
+    venue = exchange()
     assert statuses(venue.refuse(3)) == [Status.REJECTED]
+    assert venue.refuse(3) == []
+    assert (venue.duplicate_orders, venue.working) == (1, {})
 
 
 def test_reports_add_up_to_the_position_whatever_happens() -> None:
