@@ -42,7 +42,7 @@ class RecordedInstance:
             epoch=1,
             instance_id=self.instance.instance_id,
             wall_clock_ns=START_NS,
-            limits=(log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT, 1_000_000),
+            limits=(log_layout.UNIT, log_layout.MAX_ENTRY, log_layout.MAX_INPUT, LOOP_BUDGET),
             logic_version=1,
             durability=1,
             engine_version="0.1.0",

@@ -121,3 +121,15 @@ def test_without_the_plugin_the_bytes_are_shown(tmp_path):
     assert result.exit_code == 0
     assert "not in the store" in result.stderr
     assert json.loads(result.stdout.splitlines()[1])["input"]["reason"] == "schema is not known"
+
+
+def test_what_lies_before_a_missing_segment_is_listed_and_then_the_gap_is_told(tmp_path):
+    made = RecordedInstance(tmp_path / "instance")
+    while len(made.content) < (4 << 20):
+        made.append(layout.COMMAND, bytes(16_000), source=1)
+    made.write()
+    sorted(made.instance.journal_directory.glob("*.seg"))[1].unlink()
+    result = CliRunner().invoke(journal, ["--instance", str(made.instance.directory), "--format", "json"])
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == sum(position < 2 << 20 for position in made.positions)
+    assert "a segment is missing" in str(result.exception)

@@ -220,3 +220,16 @@ def test_recovery_twice_changes_nothing_more(tmp_path, written):
     second = recover(tmp_path, unit=UNIT)
     assert (first.position, first.digest) == (second.position, second.digest)
     assert read_journal(tmp_path) == after
+
+
+def test_a_cut_that_was_interrupted_is_finished_by_the_next_recovery(tmp_path, written):
+    """Rule 9: what is cut is zeroed from its start on, so a crash in between leaves the same end."""
+    maker, content = written
+    write_journal(tmp_path, content)
+    bad = maker.positions[20]
+    overwrite(tmp_path, bad + layout.INPUT, b"x")
+    for zeroed in (8, 500, UNIT, SEGMENT_SIZE):
+        overwrite(tmp_path, bad, bytes(zeroed))
+        assert find_end(tmp_path, unit=UNIT).position == bad
+    assert recover(tmp_path, unit=UNIT).position == bad
+    assert not any(read_journal(tmp_path)[bad:])
