@@ -80,7 +80,6 @@ def run_engine(
         report("started", instance=instance.genesis.instance_id, directory=str(instance.directory), genesis=genesis)
         plugin = load_plugin(config.plugin_directory)
         _check_gateways(config, plugin)
-        instance.store_plugin(config.plugin_directory, plugin.content_hash)
         execution = Execution(
             plugin.table_specs,
             plugin.dispatch(config.engine.tier),
@@ -88,6 +87,7 @@ def run_engine(
         )
         leader = _take_lead(instance, config, execution, plugin, accept_clock)
         try:
+            instance.store_plugin(config.plugin_directory, plugin.content_hash)  # before it decides anything
             leader.begin()
             lock.record(
                 epoch=leader.epoch,

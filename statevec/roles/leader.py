@@ -59,6 +59,10 @@ def clock_offset_ns() -> int:
     return offset
 
 
+SILENT_NS = 2_000_000_000
+"""An engine thread that gave no sign of life for so long is worth an event."""
+
+
 class LeadershipError(Exception):
     """The leadership ended otherwise than by being told to stop."""
 
@@ -83,6 +87,7 @@ class Leader:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
         self._counters: EngineCounters | None = None
+        self._silence_told = False
 
     def begin(self) -> None:
         """Begin the next epoch: persist it, append the leadership entry and what the rings need, start the loop."""
@@ -192,12 +197,22 @@ class Leader:
     def _slow_turn(self) -> None:
         if self.journaler.prepare_problem is not None:
             report("segment_not_prepared", error=str(self.journaler.prepare_problem))
+        self._watch_heartbeat()
         for ring in self.rings:
             reason = ring.check()
             if reason is not None:
                 report("ring_suspect", ring=ring.name, reason=reason)
         if self._counters is not None:
             self._counters.update(self.execution, self.journaler, self._thread.native_id)
+
+    def _watch_heartbeat(self) -> None:
+        """Say it once when the engine thread gives no sign of life, and which input it is at."""
+        silent_ns = time.monotonic_ns() - self.execution.block.load_relaxed(loop_layout.LAST_HEARTBEAT_NS)
+        if silent_ns > SILENT_NS and not self._silence_told:
+            region = self.log.region
+            source, sequence = region.load_i64(log_layout.RUNNING_SOURCE), region.load_i64(log_layout.RUNNING_SEQUENCE)
+            report("engine_silent", for_ns=silent_ns, running_source=source, running_sequence=sequence)
+        self._silence_told = silent_ns > SILENT_NS
 
     def _check_thread(self) -> None:
         if self._thread.is_alive():

@@ -107,6 +107,17 @@ def take_over(instance: Instance, config: Config, execution: Execution, decider:
         log = _replace_log(instance, config, log, position)
         journaler = _start_journaler(instance, config, log)
     history = History()
+    try:
+        _replay(instance, execution, position, history, decider)
+    except BaseException:
+        journaler.stop()
+        raise
+    report("recovered", sequence=execution.sequence, position=position, adopted_log=adopted)
+    return Taken(log, journaler, history, position)
+
+
+def _replay(instance: Instance, execution: Execution, position: int, history: History, decider: Decider) -> None:
+    """Execute the journal again up to `position`, and note what it says of deciders and sources."""
 
     def notice(entry: Entry) -> None:
         history.note(entry)
@@ -115,13 +126,10 @@ def take_over(instance: Instance, config: Config, execution: Execution, decider:
 
     result = replay(execution, JournalReader(instance.journal_directory), position, notice)
     if result.difference is not None:
-        journaler.stop()
         raise TakeoverError(
             f"executing the journal again gives something else at sequence={result.difference.sequence} "
             f"position={result.difference.position}; run: statevec verify --instance {instance.directory}"
         )
-    report("recovered", entries=result.entries, sequence=result.sequence, position=position, adopted_log=adopted)
-    return Taken(log, journaler, history, position)
 
 
 def find_log(instance: Instance) -> Segment | None:

@@ -173,6 +173,15 @@ def test_a_configuration_that_is_wrong_ends_with_status_2_and_the_path(tmp_path:
     assert not (tmp_path / "i").exists()
 
 
+def test_shared_memory_that_does_not_suffice_is_refused_with_the_figures(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    engine.configuration.write_text(engine.configuration.read_text().replace("4MiB", "1048576GiB"))
+    result = subprocess.run(engine.command(), capture_output=True, text=True, timeout=600, check=False)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"error: not enough shared memory: needed={(1 << 50) + 8192} free=")
+
+
 def test_a_signal_before_it_leads_stops_an_engine_too(make_engine: MakeEngine) -> None:
     """SIGTERM at any moment ends cleanly: here as soon as it says anything."""
     engine = make_engine()
