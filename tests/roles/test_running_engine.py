@@ -15,7 +15,9 @@ import pytest
 
 from statevec.cli.main import run_command
 from statevec.engine.instance import InstanceError
-from statevec.ipc.ring_repair import RingError
+from statevec.ipc.python_call import store_release
+from statevec.ipc.ring import attach_ring
+from statevec.ipc.ring_repair import RingError, records_region
 from statevec.ipc.segment import SegmentError
 from statevec.journal.entry_layout import RING_QUARANTINE
 from statevec.roles.cursor import CURSOR_FILE, Cursor, CursorError
@@ -255,12 +257,13 @@ def test_bytes_that_are_no_message_are_an_entry(engine: EngineUnderTest) -> None
 
 def test_a_ring_with_nonsense_is_quarantined_and_the_others_go_on(engine: EngineUnderTest) -> None:
     """Rule 5: an entry and a counter say so; the full ring answers BACK_PRESSURED."""
-    with Producer(engine.directory, "foreign") as producer:
-        segment = producer._ring.segment
+    with (
+        Producer(engine.directory, "foreign") as producer,
+        attach_ring("foreign", engine.instance.instance_id) as segment,
+    ):
         producer.wait_released(producer.send(add(81, 1), WAIT_SECONDS), WAIT_SECONDS)
-        claim = producer.try_claim(64)
-        assert claim is not None
-        producer._ring.ring.store_i32(claim._body - 8, 1 << 30)
+        end = producer.statistics()["tail"] & (segment.capacity - 1)
+        store_release(records_region(segment), end, 1 << 32 | 1 << 30)  # a message that is longer than the ring
         deadline = time.monotonic() + WAIT_SECONDS
         while not any(entry.kind == RING_QUARANTINE for entry in engine.entries()):
             assert time.monotonic() < deadline
@@ -287,7 +290,7 @@ def test_a_ring_whose_file_was_cut_is_quarantined_and_the_engine_lives(engine: E
 def test_a_foreign_producers_ring_is_repaired_by_command(engine: EngineUnderTest, statevec: Command) -> None:
     """Rule 3."""
     with Producer(engine.directory, "desk") as producer:
-        assert producer.try_claim(64) is not None  # and dies
+        assert producer.try_claim(64) is not None  # and the producer dies
         following = producer.next_sequence
     repaired = statevec("ring", "repair", "desk", "--instance", str(engine.directory))
     assert repaired.returncode == 0
