@@ -109,13 +109,21 @@ def durable_journal(lag=2):
     return maker, content
 
 
+@pytest.fixture(scope="module")
+def durable(tmp_path_factory):
+    """A directory with segments, and the journal for it."""
+    maker, content = durable_journal()
+    directory = tmp_path_factory.mktemp("journal")
+    write_journal(directory, content)
+    return directory, maker, content
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_flipped_bit_is_cut_at_the_tail_and_refused_below(tmp_path_factory, data):
+def test_a_flipped_bit_is_cut_at_the_tail_and_refused_below(durable, data):
     """Rule 9: damage is found wherever it is, told by position and sequence, and never cut below what was durable."""
-    directory = tmp_path_factory.mktemp("journal")
-    maker, content = durable_journal()
-    write_journal(directory, content)
+    directory, maker, content = durable
+    overwrite(directory, 0, content)
     number = data.draw(st.integers(0, COUNT - 1), label="entry")
     start = maker.positions[number]
     length = int.from_bytes(content[start : start + 4], "little")
