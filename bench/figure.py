@@ -5,7 +5,8 @@
         peers     {name: [sample per round]}, or {name: "why it is not there"}
     ratio of a round = how many times better we are than the peer in that round; reported as median, lowest, highest
 
-A ratio is meaningful on a noisy machine, an absolute figure is not: `absolute` targets are used only where there is no peer.
+A ratio means something on a noisy machine, an absolute figure does not: an absolute target stands only where there is
+no peer.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def write_table() -> Path:
         "# Figures",
         "",
         "Made by `make bench`. A ratio says how many times better statevec is than the peer in the same run: median",
-        "(lowest–highest) over the rounds. The JSON files beside this page have every sample, and what a figure excludes.",
+        "(lowest–highest) over the rounds. The JSON files beside this page have every sample.",
         "",
     ]
     for path in sorted(RESULTS.glob("*.json")):

@@ -3,8 +3,8 @@
     open_entry ──► the caller writes the input ──► close_entry ──► … more entries … ──► publish
 
 Invariants
-    No entry crosses a multiple of UNIT: the rest of a UNIT becomes padding. An entry whose result does not fit is moved,
-    header and input, to the next UNIT, and its handler runs again there on the same state.
+    No entry crosses a multiple of UNIT: the rest of a UNIT becomes padding. An entry whose result does not fit is
+    moved, header and input, to the next UNIT, and its handler runs again there on the same state.
     Nothing above the published position was ever seen by a reader as an entry.
     The bytes stored between two calls of `publish` are at most MAX_BATCH_BYTES (`room_in_batch`).
 
@@ -18,7 +18,9 @@ from statevec.engine import loop_layout as layout
 from statevec.engine.execute import NEEDS_SPACE, align8, book_entry, run_entry
 from statevec.ipc import log_layout as log_page
 from statevec.ipc.kernel import kernel
-from statevec.ipc.memory import Region, fence_release, monotonic_ns, region_at, region_size
+from statevec.ipc.log_kernels import entry_offset, is_full, start_entry
+from statevec.ipc.log_kernels import publish as publish_log
+from statevec.ipc.memory import Region, monotonic_ns, region_at, region_size
 from statevec.journal import entry_layout as entries
 
 MINIMUM_ROOM = 64
@@ -29,12 +31,6 @@ MINIMUM_ROOM = 64
 def log_of(loop: Region) -> Region:
     """The log's segment, control page included."""
     return region_at(loop.load_i64(layout.LOG_ADDRESS), loop.load_i64(layout.LOG_SIZE))
-
-
-@kernel
-def log_offset(loop: Region, position: int) -> int:
-    """Offset in the log's segment of the byte at `position`."""
-    return log_page.DATA + (position & (loop.load_i64(layout.LOG_CAPACITY) - 1))
 
 
 @kernel
@@ -62,37 +58,36 @@ def room_in_batch(loop: Region) -> bool:
 @kernel
 def log_is_full(loop: Region, log: Region) -> bool:
     """Whether a whole batch could overwrite bytes that the journaler has not taken yet (rule 7)."""
-    # SYNC POINT: pairs with the journaler's release of the written and durable positions.
     flushed_at = log_page.DURABLE if loop.load_i64(layout.DURABILITY) == layout.DISK else log_page.WRITTEN
-    flushed = log.load_acquire(flushed_at)
-    used = loop.load_i64(layout.PUBLISHED) + log_page.MAX_BATCH_BYTES - flushed
-    return used > loop.load_i64(layout.LOG_CAPACITY)
+    return is_full(log, loop.load_i64(layout.LOG_CAPACITY), loop.load_i64(layout.PUBLISHED), flushed_at)
 
 
 @kernel
-def _pad(loop: Region, log: Region, position: int) -> int:
-    """Fill the rest of the UNIT with padding; the position behind it."""
-    room = room_in_unit(loop, position)
-    offset = log_offset(loop, position)
-    log.store_i32(offset + entries.LENGTH, room)
-    log.store_i32(offset + entries.KIND, entries.PADDING)
-    loop.store_i64(layout.PADDING_BYTES, loop.load_i64(layout.PADDING_BYTES) + room)
-    return position + room
+def _start(loop: Region, log: Region, position: int, size: int) -> int:
+    """Where an entry of up to `size` bytes begins: at `position`, or behind padding in the next UNIT."""
+    capacity, unit = loop.load_i64(layout.LOG_CAPACITY), loop.load_i64(layout.UNIT)
+    started = start_entry(log, capacity, unit, position, size)
+    if started != position:
+        loop.store_i64(layout.PADDING_BYTES, loop.load_i64(layout.PADDING_BYTES) + started - position)
+    return started
+
+
+@kernel
+def _space(loop: Region, log: Region, position: int) -> Region:
+    """The log from `position` to where an entry that begins there must end."""
+    limit = min(room_in_unit(loop, position), loop.load_i64(execution.MAX_ENTRY))
+    return log.slice(entry_offset(loop.load_i64(layout.LOG_CAPACITY), position), limit)
 
 
 @kernel
 def open_entry(loop: Region, log: Region, kind: int, input_length: int) -> Region:
     """Space for an entry with that input, its header set to a new entry's; the caller writes the input at INPUT.
 
-    The region ends where the entry must end. Source fields, flags and outcome are 0, the input is as long as it was sent.
+    The region ends where the entry must end. Source fields, flags and outcome are 0, the true length is the input's.
     """
-    position = loop.load_i64(layout.NEXT_POSITION)
     inside = entries.INPUT + align8(input_length)
-    if room_in_unit(loop, position) < inside + MINIMUM_ROOM:
-        position = _pad(loop, log, position)
-        loop.store_i64(layout.NEXT_POSITION, position)
-    limit = min(room_in_unit(loop, position), loop.load_i64(execution.MAX_ENTRY))
-    entry = log.slice(log_offset(loop, position), limit)
+    position = _start(loop, log, loop.load_i64(layout.NEXT_POSITION), inside + MINIMUM_ROOM)
+    entry = _space(loop, log, position)
     entry.fill_zero(0, entries.ENTRY_HEADER_SIZE)
     if input_length & 7:
         entry.store_i64(inside - 8, 0)
@@ -114,11 +109,10 @@ def _move(loop: Region, log: Region, entry: Region) -> Region:
     inside = entries.INPUT + align8(entry.load_i32(entries.INPUT_LENGTH))
     left = entry.load_i64(entries.POSITION)
     position = left + room_in_unit(loop, left)
-    moved = log.slice(log_offset(loop, position), loop.load_i64(execution.MAX_ENTRY))
+    moved = _space(loop, log, position)
     moved.copy_from(0, entry, 0, inside)
     moved.store_i64(entries.POSITION, position)
-    _pad(loop, log, left)
-    loop.store_i64(layout.NEXT_POSITION, position)
+    _start(loop, log, left, loop.load_i64(execution.MAX_ENTRY))
     return moved
 
 
@@ -144,13 +138,7 @@ def publish(loop: Region, log: Region) -> bool:
     if position == loop.load_i64(layout.PUBLISHED):
         return False
     log.store_i64(log_page.LAST_SEQUENCE, loop.load_i64(execution.SEQUENCE))
-    # SYNC POINT: pairs with the acquire of the appended position in readers and journaler.
-    log.store_release(log_page.APPENDED, position)
-    if loop.load_i64(layout.DURABILITY) == layout.MEMORY:
-        # SYNC POINT: pairs with the acquire of the released position in gateways.
-        log.store_release(log_page.RELEASED_BY_LEADER, position)
-    # SYNC POINT: pairs with the reader's acquire fence: no store of the next batch moves before the published position.
-    fence_release()
+    publish_log(log, position, loop.load_i64(layout.DURABILITY) == layout.MEMORY)
     loop.store_i64(layout.PUBLISHED, position)
     return True
 

@@ -7,9 +7,11 @@
 
 Invariants
     `clock` and `sources` change only in `book_entry`, before the savepoint, from what the entry's header says: their
-    fields are stored without undo, they are not in a delta, and their record versions count insertions only. A handler changes `timers` and `ids`; those changes roll back with it and are in the delta.
+    fields are stored without undo, they are not in a delta, and their record versions count insertions only. A handler
+    changes `timers` and `ids`; those changes roll back with it and are in the delta.
 
-Written by whoever executes entries (leader, standby, recovery, verify, simulate); a crash leaves nothing, the arena is rebuilt.
+Written by whoever executes entries (leader, standby, recovery, verify, simulate). A crash leaves nothing: the arena is
+rebuilt.
 """
 
 from __future__ import annotations

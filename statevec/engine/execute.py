@@ -2,9 +2,9 @@
 
 An entry begins as a header whose fields kind, position, epoch, sequence, timestamp, source fields, input lengths,
 flags and durable position are set, and its input. `book_entry` adds the logic version, lets the engine's own tables
-follow the header and ends with the savepoint; `run_entry` dispatches, commits or rolls back, and completes and seals the
-entry. They are two because a leader may have to move an entry whose result does not fit before the end of a UNIT: then
-only `run_entry` happens again.
+follow the header and ends with the savepoint; `run_entry` dispatches, commits or rolls back, and completes and seals
+the entry. They are two because a leader may have to move an entry whose result does not fit before the end of a UNIT:
+then only `run_entry` happens again.
 
 Invariants
     Whatever the handler does, after `run_entry` the plugin's tables are those of the last committed entry, or the

@@ -1,7 +1,7 @@
 """`Execution`: the private memory in which one process runs entries, put together for Python.
 
-It holds the arena (engine's and plugin's tables), the transaction block, the undo memory and the execution block, which is
-the start of the leader's loop block. The leader, a standby, `verify` and `simulate()` each make one.
+It holds the arena (engine's and plugin's tables), the transaction block, the undo memory and the execution block, which
+is the start of the leader's loop block. The leader, a standby, `verify` and `simulate()` each make one.
 
 Nothing here is shared: a crash leaves nothing, the next process rebuilds it from the journal.
 """
@@ -40,8 +40,8 @@ class Dispatch(Protocol):
 class Execution:
     """State and transaction of one engine in this process; see the module's docstring.
 
-    `table_specs` are the plugin's tables, in the plugin's order. The regions `arena`, `tx` and `block` go to the kernels of
-    `engine.execute`; `block` is a whole loop block, so that a leader may use it as such.
+    `table_specs` are the plugin's tables, in the plugin's order. The regions `arena`, `tx` and `block` go to the kernels
+    of `engine.execute`; `block` is a whole loop block, so that a leader may use it as such.
     """
 
     def __init__(

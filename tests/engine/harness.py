@@ -89,9 +89,8 @@ class Engine:
         )
         self.append_admin(entry_layout.LEADERSHIP, 0, leadership)
         for number in range(rings):
-            self.append_admin(
-                entry_layout.RING_ATTACH, number + 1, admin_layout.ring_attach(RING_INSTANCE, number + 1, f"ring{number}")
-            )
+            attach = admin_layout.ring_attach(RING_INSTANCE, number + 1, f"ring{number}")
+            self.append_admin(entry_layout.RING_ATTACH, number + 1, attach)
 
     def _add_ring(self, number: int) -> None:
         page = Region.allocate(ring_layout.segment_size(RING_CAPACITY), 4096)

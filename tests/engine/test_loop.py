@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ VALUE = ROW_HEADER_SIZE + COUNTER_RECORD.offset("value")
 
 
 def add(tx: Region, message: Region) -> int:
-    """Message: a command byte, then an amount. 'a' adds, 'r' adds and rejects, 'f' adds and faults, 't' sets a timer."""
+    """Message: a command and a key. 'a' adds, 'r' adds and rejects, 'f' adds and faults, 't' adds and sets a timer."""
     if tx.load_i64(transaction_layout.ENTRY_KIND) == layout.TIMER:
         command, key = ord("a"), tx.load_i64(transaction_layout.TIMER_ID)
     else:
@@ -62,9 +62,9 @@ def big_output(tx: Region) -> int:
 
 
 @pytest.fixture(params=["compiled", "plain"])
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Engine]]:
+def make(request: pytest.FixtureRequest) -> Callable[..., Engine]:
     form = plain if request.param == "plain" else lambda kernel: kernel
-    yield lambda handler=add, **options: Engine(handler, form=form, **options)
+    return lambda handler=add, **options: Engine(handler, form=form, **options)
 
 
 def outcomes(engine: Engine) -> list[int]:
