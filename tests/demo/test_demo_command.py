@@ -42,7 +42,7 @@ def figures_of(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_a_generated_market_ends_as_it_should_be(tmp_path: Path) -> None:
-    run = run_demo("--generated", "1500", "--rate", "1500", "--format", "json", "--directory", str(tmp_path))
+    run = run_demo("--generated", "1500", "--rate", "2500", "--format", "json", "--directory", str(tmp_path))
     figures = figures_of(run)
     assert figures["ticks"] == 1_500
     assert figures["entries"] > 1_500
@@ -55,7 +55,7 @@ def test_a_real_file_is_played_in_the_interpreted_tier_too(tmp_path: Path) -> No
     file = SHARED / "data" / "ticks" / "usdjpy-2013-01-quotes.csv"
     if not file.exists():
         pytest.skip("the shared data is not beside the project")
-    options = ["--ticks", str(file), "--rate", "1000", "--tier", "interpreted", "--durability", "memory"]
+    options = ["--ticks", str(file), "--rate", "2000", "--tier", "interpreted", "--durability", "memory"]
     figures = figures_of(run_demo(*options, "--format", "json"))
     assert (figures["instrument"], figures["ticks"]) == ("USDJPY", 1_000)
 
