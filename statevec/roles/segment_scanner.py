@@ -20,7 +20,7 @@ from pathlib import Path
 from statevec.ipc.kernel import kernel
 from statevec.ipc.log_layout import UNIT
 from statevec.ipc.memory import Region
-from statevec.journal.entry import CHECK_NAMES, VALID, VALID_PADDING, check_entry, check_frame
+from statevec.journal.entry import CHECK_NAMES, NOTHING_THERE, VALID, VALID_PADDING, check_entry, check_frame
 from statevec.journal.entry_layout import LENGTH, OUTPUTS_LENGTH
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalError
@@ -35,11 +35,13 @@ STATE_SIZE = 64
 
 AT_LIMIT = 0
 """Nothing (more) with outputs below the limit, in this unit."""
+MISSING = -20
+"""Zeros where an entry must be."""
 
 
 @kernel
 def scan_unit(unit: Region, state: Region, only_outputs: bool) -> int:
-    """Go to the next entry of the unit (with outputs, if asked): its length, AT_LIMIT, or a BAD_ code."""
+    """Go to the next entry of the unit (with outputs, if asked): its length, AT_LIMIT, MISSING or a BAD_ code."""
     start = state.load_i64(UNIT_POSITION)
     limit = min(state.load_i64(LIMIT), start + UNIT)
     position = state.load_i64(NEXT)
@@ -48,13 +50,14 @@ def scan_unit(unit: Region, state: Region, only_outputs: bool) -> int:
         code = check_frame(entry, position)
         if code != VALID and code != VALID_PADDING:
             state.store_i64(NEXT, position)
-            return min(code, -1)
+            return MISSING if code == NOTHING_THERE else code
         length = entry.load_i32(LENGTH)
         if code == VALID:
             state.store_i64(LAST_PASSED, position)
             if not only_outputs or entry.load_i32(OUTPUTS_LENGTH) != 0:
                 code = check_entry(entry, position)
                 if code != VALID:
+                    state.store_i64(NEXT, position)
                     return code
                 state.store_i64(FOUND, position)
                 state.store_i64(NEXT, position + length)
@@ -90,7 +93,8 @@ class SegmentScanner:
                 offset = state.load_i64(FOUND) - state.load_i64(UNIT_POSITION)
                 return Entry(self._unit.view[offset : offset + length])
             if length < 0:
-                raise JournalError(f"journal is damaged: position={self.position}: {CHECK_NAMES.get(length, length)}")
+                why = CHECK_NAMES.get(length, "nothing stands there")
+                raise JournalError(f"journal is damaged: position={self.position}: {why}")
         return None
 
     def last_passed(self) -> Entry | None:
