@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from statevec.codecs.field_codec import BYTE_ORDER_CODE, Dialect, FieldCodec
-from statevec.codecs.layout import FieldLayout, SetLayout
+from statevec.codecs.layout import LAST_VERSION, FieldLayout, SetLayout
 
 MAX_ELEMENTS = 16
 """Longer arrays are unpacked from their bytes in a second step, so that the source does not grow with them."""
@@ -37,6 +37,13 @@ def _choice_names(layout: SetLayout) -> Callable[[int], Any]:
     return names
 
 
+def plain_constant(field: FieldLayout) -> Any:
+    """A constant as whole blocks show it: enum values by name."""
+    if field.enum is not None:
+        return {value: name for name, value in field.enum.values}.get(field.constant, field.constant)  # type: ignore[arg-type]
+    return field.constant
+
+
 class _Generator:
     """Collects the struct code, the expression and the objects that the expression names."""
 
@@ -53,8 +60,11 @@ class _Generator:
         self.scope[name] = value
         return name
 
-    def block(self, fields: tuple[FieldLayout, ...], base: int) -> str:
-        values = [(each.name, self.field(each, base)) for each in fields]
+    def block(self, fields: tuple[FieldLayout, ...], base: int, version: int = LAST_VERSION) -> str:
+        values = [
+            (each.name, repr(absent_value(each)) if each.is_absent(version) else self.field(each, base))
+            for each in fields
+        ]
         if self.named:
             return "{" + ", ".join(f"{name!r}: {value}" for name, value in values) + "}"
         return "(" + "".join(f"{value}, " for _, value in values) + ")"
@@ -64,7 +74,7 @@ class _Generator:
         if field.composite is not None:
             return self.block(field.composite.fields, base + field.offset)
         if field.presence == "constant":
-            return self._constant(field)
+            return repr(plain_constant(field))
         codec = FieldCodec(field, self.dialect)
         if codec.field.size == 0:
             return "''" if field.kind == "chars" else "[]"
@@ -75,12 +85,6 @@ class _Generator:
         names = [f"raw{len(self.variables) + number}" for number in range(count)]
         self.variables.extend(names)
         return self._value(field, codec, names)
-
-    def _constant(self, field: FieldLayout) -> str:
-        if field.enum is not None:
-            names = {value: name for name, value in field.enum.values}
-            return repr(names.get(field.constant, field.constant))  # type: ignore[arg-type]
-        return repr(field.constant)
 
     def _value(self, field: FieldLayout, codec: FieldCodec, names: list[str]) -> str:
         raw = names[0]
@@ -109,11 +113,21 @@ class _Generator:
         return f"None if {raw} == {null!r} else {raw}"
 
 
-def make_block_decoder(fields: tuple[FieldLayout, ...], dialect: Dialect, named: bool) -> Callable[[Any, int], Any]:
-    """The function (buffer, offset of the block) -> dict of all its fields, or tuple if not `named`."""
+def absent_value(field: FieldLayout) -> Any:
+    """What a field reads as, in a whole block, when the message is older than it."""
+    return {"set": [], "chars": ""}.get(field.kind)
+
+
+def make_block_decoder(
+    fields: tuple[FieldLayout, ...], dialect: Dialect, named: bool, version: int = LAST_VERSION
+) -> Callable[[Any, int], Any]:
+    """The function (buffer, offset of the block) -> dict of all its fields, or tuple if not `named`.
+
+    The block is one of that version: what it lacks reads as null, and no byte of it is looked at.
+    """
     generator = _Generator(dialect, named)
     # offsets only grow: within a block by the schema's rules, and a composite is written where it stands
-    expression = generator.block(fields, 0)
+    expression = generator.block(fields, 0, version)
     scope = generator.scope
     scope["unpack"] = _struct(fields, generator).unpack_from
     targets = f"{', '.join(generator.variables)}, = unpack(buffer, offset)" if generator.variables else "pass"
@@ -127,8 +141,10 @@ def _struct(fields: tuple[FieldLayout, ...], generator: _Generator) -> struct.St
     return struct.Struct(order + generator.code)
 
 
-def make_block_reader(fields: tuple[FieldLayout, ...], dialect: Dialect) -> Callable[[Any, int], tuple[Any, ...]]:
+def make_block_reader(
+    fields: tuple[FieldLayout, ...], dialect: Dialect, version: int = LAST_VERSION
+) -> Callable[[Any, int], tuple[Any, ...]]:
     """The function (buffer, offset of the block) -> all that `struct` finds in it, nothing converted."""
     generator = _Generator(dialect, named=False)
-    generator.block(fields, 0)
+    generator.block(fields, 0, version)
     return _struct(fields, generator).unpack_from

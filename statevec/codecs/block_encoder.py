@@ -1,10 +1,10 @@
-"""A function for each flat message that makes all of its bytes at once from a mapping: the fast way to encode.
+"""A function for each kind of block that makes all of its bytes at once from a mapping: the fast way to encode.
 
 Its source is generated: one precompiled `struct.pack` of the whole block whose arguments are checked in place.
 
 Invariants
     It does what `SbeView.fill` does, byte for byte, or it gives up with KeyError (a field without a value, a name that
-    the message does not have, a constant given as a value) and leaves the judgement to `fill`. A value that does not
+    the message does not have, another value for a constant) and leaves the judgement to `fill`. A value that does not
     fit raises what the field's dialect raises.
 """
 
@@ -14,8 +14,9 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from statevec.codecs.block_decoder import plain_constant
 from statevec.codecs.field_codec import BYTE_ORDER_CODE, Dialect, FieldCodec
-from statevec.codecs.layout import FieldLayout, MessageLayout
+from statevec.codecs.layout import FieldLayout, GroupLayout, MessageLayout
 
 Encoder = Callable[[Mapping[str, Any]], bytes]
 
@@ -36,9 +37,11 @@ class _Generator:
         self.scope[name] = value
         return name
 
-    def block(self, fields: tuple[FieldLayout, ...], source: str, path: str, base: int) -> None:
+    def block(
+        self, fields: tuple[FieldLayout, ...], source: str, path: str, base: int, more: frozenset[str] = frozenset()
+    ) -> None:
         """Arguments for the fields of a block whose values stand in the mapping called `source`."""
-        names = self._bind({each.name for each in fields if each.presence != "constant"})
+        names = self._bind({each.name for each in fields} | more)
         self.lines.append(f"if not {source}.keys() <= {names}: raise KeyError")
         dialect = self.dialect_at(path, base)
         for field in fields:
@@ -47,7 +50,10 @@ class _Generator:
                 self.lines.append(f"{inner} = {source}[{field.name!r}]")
                 self.lines.append(f"if type({inner}) is not dict: raise KeyError")
                 self.block(field.composite.fields, inner, f"{path}{field.name}.", base + field.offset)
-            elif field.presence != "constant" and field.size:
+            elif field.presence == "constant":
+                expected = self._bind(plain_constant(field))
+                self.lines.append(f"if {source}.get({field.name!r}, {expected}) != {expected}: raise KeyError")
+            elif field.size:
                 self._field(field, FieldCodec(field, dialect), source, base)
 
     def _field(self, field: FieldLayout, codec: FieldCodec, source: str, base: int) -> None:
@@ -58,13 +64,23 @@ class _Generator:
         self.arguments.append(f"{spread}{self._bind(codec.encode)}({value})")
 
 
-def make_block_encoder(layout: MessageLayout, header: bytes, dialect_at: Callable[[str, int], Dialect]) -> Encoder:
-    """The function for a message; `header` precedes every block, `dialect_at(path, base)` is for a composite there."""
+def make_block_encoder(
+    layout: MessageLayout | GroupLayout,
+    prefix: bytes,
+    dialect_at: Callable[[str, int], Dialect],
+    path: str = "",
+    others: frozenset[str] = frozenset(),
+) -> Encoder:
+    """The function for a block; `prefix` precedes it, `dialect_at(path, base)` is for a composite there, and values of
+    the names in `others` are somebody else's.
+    """
     generator = _Generator(dialect_at)
-    generator.block(layout.fields, "values", "", 0)
-    code = f"{BYTE_ORDER_CODE[layout.byte_order]}{generator.code}{layout.block_length - generator.end}x"
-    scope = generator.scope | {"header": header, "pack": struct.Struct(code).pack}
+    generator.block(layout.fields, "values", path, 0, others)
+    order = BYTE_ORDER_CODE[layout.fields[0].byte_order] if layout.fields else "<"
+    code = f"{order}{generator.code}{layout.block_length - generator.end}x"
+    scope = generator.scope | {"prefix": prefix, "pack": struct.Struct(code).pack}
     lines = "".join(f"    {line}\n" for line in generator.lines)
-    exec(f"def encode(values):\n{lines}    return header + pack({', '.join(generator.arguments)})\n", scope)
+    result = f"pack({', '.join(generator.arguments)})"
+    exec(f"def encode(values):\n{lines}    return {'prefix + ' if prefix else ''}{result}\n", scope)
     encode: Encoder = scope["encode"]
     return encode

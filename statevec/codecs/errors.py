@@ -22,8 +22,8 @@ class SchemaError(SbeError):
 
 
 class MessageError(SbeError):
-    """Something about one message. `path` is the field's, dotted; `offset` is the field's in the message's block, or
-    the header's in the buffer.
+    """Something about one message. `path` is the field's, dotted; `offset` is the field's in its block, or in
+    the buffer for what has no fixed place: header, block, group, data.
     """
 
     def __init__(self, rule: str, message: str = "", path: str = "", offset: int | None = None) -> None:
@@ -41,7 +41,7 @@ class DecodeError(MessageError):
 
 
 class TruncatedError(DecodeError):
-    """The buffer ends before the header, or before the block that the header announces."""
+    """The buffer ends before what the message announces: header, block, entries of a group, bytes of data."""
 
 
 class UnknownTemplateError(DecodeError):
@@ -54,6 +54,22 @@ class WrongSchemaError(DecodeError):
 
 class BlockLengthError(DecodeError):
     """The block is shorter than the fields that its version must have."""
+
+
+class GroupCountError(DecodeError):
+    """A group with more or fewer entries than its schema allows, or than its bytes can hold."""
+
+
+class DataLengthError(DecodeError):
+    """Variable data longer than its schema allows."""
+
+
+class FrameLengthError(DecodeError):
+    """The message is shorter or longer than the frame that it came in."""
+
+
+class UnskippableError(DecodeError):
+    """A newer message whose additions this schema's version cannot skip."""
 
 
 class UnknownEnumValueError(DecodeError):
@@ -96,5 +112,13 @@ class ReadOnlyError(EncodeError):
     """Assignment through a view of a buffer that cannot be written."""
 
 
-class UnsupportedError(MessageError):
-    """Groups and variable data: known to the layout, not yet read or written."""
+class TooManyEntriesError(EncodeError):
+    """More or fewer entries than the group's count may say."""
+
+
+class OrderError(EncodeError):
+    """Groups and data written in another order than the schema's, or into an entry that is closed."""
+
+
+class NoSpaceError(EncodeError):
+    """The buffer has no room for what is to be written."""

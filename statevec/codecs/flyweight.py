@@ -1,4 +1,6 @@
-"""Views of SBE messages in Python: attributes over the bytes where they lie, nothing copied.
+"""Views of the blocks of SBE messages in Python: attributes over the bytes where they lie, nothing copied.
+
+`message_view` builds on them what a whole message has beyond its block.
 
     view = schema.decode(buffer)            # or: schema.view("Car")(buffer, offset), then view.wrap(other, offset)
     view.serialNumber, view.engine.capacity
@@ -22,7 +24,7 @@ from mmap import mmap
 from typing import Any, ClassVar, NoReturn
 
 from statevec.codecs.accessors import BlockView, make_getter, make_setter
-from statevec.codecs.block_decoder import make_block_decoder, make_block_reader
+from statevec.codecs.block_decoder import absent_value, make_block_decoder
 from statevec.codecs.errors import (
     EncodeError,
     MissingFieldError,
@@ -31,13 +33,11 @@ from statevec.codecs.errors import (
     TextTooLongError,
     UnknownEnumValueError,
     UnknownFieldError,
-    UnsupportedError,
     ValueRangeError,
     ValueTypeError,
 )
-from statevec.codecs.field_codec import Dialect, FieldCodec
-from statevec.codecs.header import HeaderCodec
-from statevec.codecs.layout import CompositeLayout, FieldLayout, MessageLayout, attribute_name
+from statevec.codecs.field_codec import Dialect
+from statevec.codecs.layout import LAST_VERSION, CompositeLayout, FieldLayout, attribute_name
 
 COUNTED_IN_BYTES = (bytes, bytearray, mmap)
 
@@ -164,65 +164,17 @@ class SbeView(BlockView):
         return f"{self._name}({values})"
 
 
-class MessageView(SbeView):
-    """A message. Build it with the offset of its header; nothing is checked (see `Schema.decode`)."""
-
-    __slots__ = ()
-    layout: ClassVar[MessageLayout]
-    empty_block: ClassVar[bytes]
-    """A block in which optional fields are null and all else is zero."""
-    _header: ClassVar[HeaderCodec]
-    _raw: ClassVar[Any]
-
-    def __init__(self, buffer: Any, offset: int = 0) -> None:
-        self._buffer = buffer
-        self._offset = offset + self._header.size
-
-    def wrap(self, buffer: Any, offset: int = 0) -> MessageView:
-        """Look at another message of the same kind, whose header is at `offset`."""
-        self._buffer = buffer
-        self._offset = offset + self._header.size
-        return self
-
-    @property
-    def header(self) -> dict[str, int]:
-        """Block length, template id, schema id and version, as the message says."""
-        names = ("blockLength", "templateId", "schemaId", "version")
-        return dict(zip(names, self._header.read(self._buffer, self._offset - self._header.size), strict=True))
-
-    def block_dict(self) -> dict[str, Any]:
-        """Like `to_dict`, of the fields of the block only."""
-        return super().to_dict()
-
-    def block_tuple(self) -> tuple[Any, ...]:
-        """Like `to_tuple`, of the fields of the block only."""
-        return super().to_tuple()
-
-    def raw(self) -> tuple[Any, ...]:
-        """The block as `struct` unpacks it, composites and arrays laid out flat: enums and sets as integers, text and
-        arrays of more than 16 as bytes, nulls as encoded, no constants. The fastest way to read a whole block.
-        """
-        values: tuple[Any, ...] = self._raw(self._buffer, self._offset)
-        return values
-
-    def to_dict(self) -> dict[str, Any]:
-        self._refuse_unless_flat()
-        return super().to_dict()
-
-    def to_tuple(self) -> tuple[Any, ...]:
-        self._refuse_unless_flat()
-        return super().to_tuple()
-
-    def _refuse_unless_flat(self) -> None:
-        if not self.layout.is_flat:
-            raise UnsupportedError("groups and variable data cannot be decoded yet", self._message)
-
-
-PUBLIC_NAMES = frozenset(name for name in dir(MessageView) if not name.startswith("_"))
+TAKEN = frozenset(
+    [
+        *("block_dict", "block_tuple", "decoded_length", "empty_block", "fill", "header", "is_newer", "layout"),
+        *("raw", "to_dict", "to_json", "to_tuple", "verify", "version", "wrap"),
+    ]
+)
+"""What views themselves are asked for: fields of these names get an underscore behind them."""
 
 
 def _attribute(field: FieldLayout) -> str:
-    return attribute_name(field.name, PUBLIC_NAMES)
+    return attribute_name(field.name, TAKEN)
 
 
 def _refuse(view: Any, field: FieldLayout) -> NoReturn:
@@ -248,7 +200,20 @@ def _guarded(getter: Callable[[Any], Any], field: FieldLayout) -> Callable[[Any]
     return get
 
 
-def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str, base: int) -> dict[str, Any]:
+def _absent_property(field: FieldLayout) -> property:
+    """Of a field that the message is too old to have: it reads as null, and nothing can be assigned."""
+    value: Any = field.choices.choices_class(0) if field.choices is not None else absent_value(field)
+
+    def assign(view: Any, given: Any) -> NoReturn:
+        raise ReadOnlyError("the message's version does not have it", view._message, f"{view._path}{field.name}")
+
+    return property(lambda view: value, assign)
+
+
+def block_members(
+    name: str, fields: tuple[FieldLayout, ...], message: str, path: str, base: int, version: int = LAST_VERSION
+) -> dict[str, Any]:
+    """What the class of a block's view is made of; the block is one of that version."""
     dialect = SbeDialect(message, path, base)
     members: dict[str, Any] = {
         "__slots__": (),
@@ -258,10 +223,13 @@ def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str
         "_message": message,
         "_path": path,
         "_base": base,
-        "_decode": staticmethod(make_block_decoder(fields, dialect, True)),
-        "_decode_tuple": staticmethod(make_block_decoder(fields, dialect, False)),
+        "_decode": staticmethod(make_block_decoder(fields, dialect, True, version)),
+        "_decode_tuple": staticmethod(make_block_decoder(fields, dialect, False, version)),
     }
     for field in fields:
+        if field.is_absent(version):
+            members[_attribute(field)] = _absent_property(field)
+            continue
         nested = None
         if field.composite is not None:
             nested = _composite_view(field.composite, message, f"{path}{field.name}.", base + field.offset)
@@ -274,32 +242,4 @@ def _members(name: str, fields: tuple[FieldLayout, ...], message: str, path: str
 
 
 def _composite_view(layout: CompositeLayout, message: str, path: str, base: int) -> type[SbeView]:
-    return type(layout.name, (SbeView,), _members(layout.name, layout.fields, message, path, base))
-
-
-def _unsupported(name: str) -> property:
-    def get(view: Any) -> NoReturn:
-        raise UnsupportedError("groups and variable data cannot be decoded yet", view._message, name)
-
-    return property(get)
-
-
-def _empty(block: bytearray, fields: tuple[FieldLayout, ...], base: int, dialect: Dialect) -> None:
-    for field in fields:
-        if field.composite is not None:
-            _empty(block, field.composite.fields, base + field.offset, dialect)
-        elif field.presence == "optional" and field.kind in ("integer", "float", "enum"):
-            codec = FieldCodec(field, dialect)
-            codec.struct.pack_into(block, base + field.offset, codec.encode(None))
-
-
-def message_view_class(layout: MessageLayout, header: HeaderCodec) -> type[MessageView]:
-    """The view class of a message."""
-    members = _members(layout.name, layout.fields, layout.name, "", 0)
-    for name in (*(each.name for each in layout.groups), *(each.name for each in layout.data)):
-        members[attribute_name(name, PUBLIC_NAMES)] = _unsupported(name)
-    block = bytearray(layout.block_length)
-    _empty(block, layout.fields, 0, SbeDialect(layout.name))
-    members.update(layout=layout, empty_block=bytes(block), _header=header)
-    members["_raw"] = staticmethod(make_block_reader(layout.fields, SbeDialect(layout.name)))
-    return type(layout.name, (MessageView,), members)
+    return type(layout.name, (SbeView,), block_members(layout.name, layout.fields, message, path, base))

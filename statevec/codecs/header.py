@@ -10,10 +10,59 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from statevec.codecs.layout import HeaderLayout, MessageLayout
-from statevec.codecs.schema_messages import HEADER_MEMBERS
+from statevec.codecs.layout import GroupLayout, HeaderLayout, MessageLayout
+from statevec.codecs.schema_messages import DIMENSION_MEMBERS, HEADER_MEMBERS
 
 BYTE_ORDER_CODE = {"little": "<", "big": ">"}
+
+
+def member_reader(
+    layout: HeaderLayout, names: tuple[str, ...], constants: dict[str, int]
+) -> Callable[[Any, int], tuple[Any, ...]]:
+    """The function (buffer, offset) -> values of the named members; `constants` has those that take no bytes."""
+    members = [layout.member(name) for name in names]
+    present = [each for each in members if each is not None and each.presence != "constant"]
+    ordered = sorted(present, key=lambda each: each.offset)
+    code, end = "", 0
+    for each in ordered:
+        code += f"{each.offset - end}x{each.code}"
+        end = each.end
+    order = BYTE_ORDER_CODE[ordered[0].byte_order] if ordered else "<"
+    unpack = struct.Struct(order + code).unpack_from
+    if [each.name for each in ordered] == list(names):
+        return unpack
+    index = {each.name: number for number, each in enumerate(ordered)}
+
+    def read(buffer: Any, offset: int) -> tuple[Any, ...]:
+        raw = unpack(buffer, offset)
+        return tuple(raw[index[name]] if name in index else constants[name] for name in names)
+
+    return read
+
+
+def header_image(layout: HeaderLayout, values: dict[str, int]) -> bytes:
+    """The bytes of a header or of a group's dimensions; members without a value are zero."""
+    image = bytearray(layout.size)
+    for each in layout.composite.fields:
+        if each.name in values and each.presence != "constant":
+            struct.pack_into(BYTE_ORDER_CODE[each.byte_order] + each.code, image, each.offset, values[each.name])
+    return bytes(image)
+
+
+def dimension_reader(group: GroupLayout) -> Callable[[Any, int], tuple[Any, ...]]:
+    """The function (buffer, offset) -> (block length, count) of a group's dimensions; checks nothing."""
+    return member_reader(group.dimensions, DIMENSION_MEMBERS, group.dimensions.constants)
+
+
+def dimension_image(group: GroupLayout, count: int) -> bytes:
+    """A group's dimensions for `count` entries of the schema's own version."""
+    values = {
+        "blockLength": group.block_length,
+        "numInGroup": count,
+        "numGroups": len(group.groups),
+        "numVarDataFields": len(group.data),
+    }
+    return header_image(group.dimensions, values)
 
 
 class HeaderCodec:
@@ -24,33 +73,13 @@ class HeaderCodec:
         self.size = layout.size
         self.schema_id = schema_id
         self.version = version
-        self.read: Callable[[Any, int], tuple[int, int, int, int]] = self._make_reader()
+        self.read: Callable[[Any, int], tuple[int, int, int, int]] = member_reader(
+            layout,
+            HEADER_MEMBERS,
+            # a constant schema id says nothing about the message: it is taken for the schema's own
+            {**layout.constants, "schemaId": schema_id},
+        )
         """(buffer, offset) -> (block length, template id, schema id, version); checks nothing."""
-
-    def _make_reader(self) -> Callable[[Any, int], tuple[int, int, int, int]]:
-        members = [self.layout.member(name) for name in HEADER_MEMBERS]
-        present = [each for each in members if each is not None and each.presence != "constant"]
-        ordered = sorted(present, key=lambda each: each.offset)
-        code, end = "", 0
-        for each in ordered:
-            code += f"{each.offset - end}x{each.code}"
-            end = each.end
-        order = BYTE_ORDER_CODE[ordered[0].byte_order] if ordered else "<"
-        unpack = struct.Struct(order + code).unpack_from
-        if [each.name for each in ordered] == list(HEADER_MEMBERS):
-            return unpack
-        # a constant schema id says nothing about the message: it is taken for the schema's own
-        constants = {**self.layout.constants, "schemaId": self.schema_id}
-        index = {each.name: number for number, each in enumerate(ordered)}
-
-        def read(buffer: Any, offset: int) -> tuple[int, int, int, int]:
-            raw = unpack(buffer, offset)
-            block, template, schema, version = (
-                raw[index[name]] if name in index else constants[name] for name in HEADER_MEMBERS
-            )
-            return block, template, schema, version
-
-        return read
 
     def image(self, message: MessageLayout) -> bytes:
         """The header of a message of the schema's own version."""
@@ -62,9 +91,4 @@ class HeaderCodec:
             "numGroups": len(message.groups),
             "numVarDataFields": len(message.data),
         }
-        image = bytearray(self.size)
-        for each in self.layout.composite.fields:
-            if each.name in values and each.presence != "constant":
-                code = BYTE_ORDER_CODE[each.byte_order] + each.code
-                struct.pack_into(code, image, each.offset, values[each.name])
-        return bytes(image)
+        return header_image(self.layout, values)

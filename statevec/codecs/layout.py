@@ -31,6 +31,8 @@ Kind = Literal["integer", "float", "bool", "chars", "array", "enum", "set", "com
 Presence = Literal["required", "optional", "constant"]
 ByteOrder = Literal["little", "big"]
 Number = int | float
+LAST_VERSION = (1 << 63) - 1
+"""Above every version: nothing is absent in it."""
 
 
 def attribute_name(name: str, taken: frozenset[str] = frozenset()) -> str:
@@ -239,6 +241,16 @@ class FieldLayout:
         return self.offset + self.size
 
     @property
+    def since(self) -> int:
+        """The schema's version from which on messages have it: its own or its type's, whichever came later."""
+        types = (self.enum, self.choices, self.composite)
+        return max(self.since_version, *(0 if each is None else each.since_version for each in types))
+
+    def is_absent(self, version: int) -> bool:
+        """Whether messages of that version lack it; constants are always there."""
+        return self.presence != "constant" and self.since > version
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest integer that may be stored."""
         low = self.primitive.lowest if self.minimum is None else int(self.minimum)
@@ -347,7 +359,12 @@ class MessageLayout:
     @property
     def minimum_block_length(self) -> int:
         """The end of the last field: a shorter block lacks fields."""
-        return max((each.end for each in self.fields), default=0)
+        return minimum_block_length(self.fields)
+
+
+def minimum_block_length(fields: Iterable[FieldLayout], version: int = LAST_VERSION) -> int:
+    """The end of the last field that messages of a version have: a shorter block lacks fields."""
+    return max((each.end for each in fields if not each.is_absent(version)), default=0)
 
 
 def layout_hash(*layouts: Any) -> str:

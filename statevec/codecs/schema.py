@@ -15,26 +15,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from statevec.codecs.block_encoder import Encoder, make_block_encoder
 from statevec.codecs.errors import (
     BlockLengthError,
+    NoSpaceError,
     SchemaError,
     TruncatedError,
     UnknownMessageError,
     UnknownTemplateError,
-    UnsupportedError,
     WrongSchemaError,
 )
-from statevec.codecs.flyweight import MessageView, SbeDialect, as_bytes, message_view_class
+from statevec.codecs.evolution import acting_version
+from statevec.codecs.flyweight import as_bytes
+from statevec.codecs.frame_check import check_frame
 from statevec.codecs.header import HeaderCodec
-from statevec.codecs.layout import ByteOrder, Choices, EnumLayout, FieldLayout, HeaderLayout, MessageLayout, layout_hash
+from statevec.codecs.json_form import from_json
+from statevec.codecs.layout import (
+    ByteOrder,
+    Choices,
+    EnumLayout,
+    FieldLayout,
+    HeaderLayout,
+    MessageLayout,
+    layout_hash,
+    minimum_block_length,
+)
+from statevec.codecs.message_encoder import LevelEncoder
+from statevec.codecs.message_view import MessageView, message_view_class
 from statevec.codecs.schema_messages import MessageBuilder, build_header
 from statevec.codecs.schema_source import Element, read_schema
 from statevec.codecs.schema_types import TypeBuilder
+from statevec.codecs.writer import MessageWriter, message_writer
 
 NO_DECODER: tuple[Any, int] = (None, 0)
 BYTE_ORDERS: dict[str, ByteOrder] = {"littleEndian": "little", "bigEndian": "big"}
@@ -82,8 +96,9 @@ class Schema:
         """What can be used, but other implementations may refuse or read in another way; one text each."""
         self._header_codec = HeaderCodec(self.header, self.id, self.version)
         self._views: dict[str, type[MessageView]] = {}
-        self._encoders: dict[str, Encoder] = {}
+        self._encoders: dict[str, LevelEncoder] = {}
         self._decoders: dict[int, tuple[type[MessageView], int]] = {}
+        self._older: dict[tuple[int, int], tuple[type[MessageView], int]] = {}
 
     def _add(self, builder: MessageBuilder, element: Element) -> None:
         if element.tag != "message":
@@ -158,35 +173,64 @@ class Schema:
             raise UnknownMessageError(f"there is no message {name!r} (messages: {', '.join(self.messages)})")
         return layout
 
-    def decode(self, buffer: Any, offset: int = 0) -> MessageView:
-        """A view of the message whose header is at `offset`; checks header, ids and that the block is all there."""
-        buffer, length = as_bytes(buffer)
+    def decode(self, buffer: Any, offset: int = 0, length: int | None = None) -> MessageView:
+        """A view of the message whose header is at `offset`; checks header, ids and that the block is all there.
+
+        With `length`, the length of the frame that holds it, the whole message is walked and must end where its frame
+        does; only a newer one may go on behind what this schema knows.
+        """
+        buffer, available = as_bytes(buffer)
+        limit = available if length is None else offset + length
         header = self._header_codec
-        if offset < 0 or offset + header.size > length:
-            raise TruncatedError(
-                f"buffer ends inside the header: header={header.size} available={max(length - offset, 0)}",
-                offset=offset,
-            )
-        block_length, template_id, schema_id, _ = header.read(buffer, offset)
+        if offset < 0 or offset + header.size > limit or limit > available:
+            self._refuse_header(offset, limit, available)
+        block_length, template_id, schema_id, version = header.read(buffer, offset)
         view, minimum = self._decoders.get(template_id, NO_DECODER)
         block = offset + header.size
-        if schema_id != self.id or view is None or not minimum <= block_length <= length - block:
-            self._refuse(offset, block_length, template_id, schema_id, length - block)
-            view, minimum = self._prepare(template_id)  # nothing is wrong: the first message of its kind
-        return view(buffer, offset)
+        if (
+            schema_id != self.id
+            or view is None
+            or version < self.version
+            or not minimum <= block_length <= limit - block
+        ):
+            view, minimum = self._prepare(template_id, version, schema_id, offset)
+            self._check_block(view.layout, minimum, block_length, limit - block, offset)
+        made: MessageView = view(buffer, offset, limit)
+        if length is not None:
+            check_frame(made, length, offset)
+        return made
 
-    def _prepare(self, template_id: int) -> tuple[type[MessageView], int]:
-        layout = self.message(template_id)
-        found = (self.view(layout.name), layout.minimum_block_length)
-        self._decoders[template_id] = found
-        return found
+    def _refuse_header(self, offset: int, limit: int, available: int) -> NoReturn:
+        if limit > available:
+            rule = f"buffer ends inside the frame: length={limit - offset} available={max(available - offset, 0)}"
+        else:
+            rule = f"buffer ends inside the header: header={self.header.size} available={max(limit - offset, 0)}"
+        raise TruncatedError(rule, offset=offset)
 
-    def _refuse(self, offset: int, block_length: int, template_id: int, schema_id: int, available: int) -> None:
-        """Raise what is wrong with a header; `available` counts the bytes behind it."""
+    def _prepare(
+        self, template_id: int, version: int, schema_id: int, offset: int = 0
+    ) -> tuple[type[MessageView], int]:
+        """View class and least block length for a template in an acting version."""
         if schema_id != self.id:
             raise WrongSchemaError(f"wrong schema: schemaId={schema_id} expected={self.id}", offset=offset)
-        layout = self.message(template_id)
-        minimum = layout.minimum_block_length
+        layout = self._by_template.get(template_id)
+        if layout is None:
+            raise UnknownTemplateError(
+                f"unknown template: templateId={template_id} schema={self.id} version={version}", offset=offset
+            )
+        if template_id not in self._decoders:
+            self._decoders[template_id] = (self.view(layout.name), layout.minimum_block_length)
+        version = acting_version(layout, version)
+        if version >= self.version:
+            return self._decoders[template_id]
+        found = self._older.get((template_id, version))
+        if found is None:
+            view = message_view_class(layout, self._header_codec, version, self.view(layout.name))
+            found = (view, minimum_block_length(layout.fields, version))
+            self._older[template_id, version] = found
+        return found
+
+    def _check_block(self, layout: MessageLayout, minimum: int, block_length: int, available: int, offset: int) -> None:
         if block_length < minimum:
             raise BlockLengthError(
                 f"block too short: blockLength={block_length} minimum={minimum}", layout.name, offset=offset
@@ -198,39 +242,42 @@ class Schema:
                 offset=offset + self.header.size,
             )
 
+    def encoder(self, message_name: str) -> LevelEncoder:
+        """What `encode` uses for a message."""
+        found = self._encoders.get(message_name)
+        if found is None:
+            layout = self._named(message_name)
+            found = LevelEncoder(layout, layout.name, "", self._header_codec.image(layout))
+            self._encoders[message_name] = found
+        return found
+
     def encode(self, message_name: str, values: Mapping[str, Any]) -> bytes:
-        """Header and block of a message from its values by name; optional fields may be left out."""
+        """A message from its values by name; optional fields, groups and data may be left out."""
         encoder = self._encoders.get(message_name)
         if encoder is None:
-            encoder = self._prepare_encoder(message_name)
-        try:
-            return encoder(values)
-        except KeyError:  # something is missing, or more is there than must be
-            buffer = bytearray(self.image(message_name))
-            self.view(message_name)(buffer, 0).fill(values)
-            return bytes(buffer)
+            encoder = self.encoder(message_name)
+        return encoder.encode(values)
 
-    def _prepare_encoder(self, message_name: str) -> Encoder:
-        layout = self._named(message_name)
-        if not layout.is_flat:
-            raise UnsupportedError("groups and variable data cannot be encoded yet", message_name)
-        made = make_block_encoder(layout, self._header_codec.image(layout), partial(SbeDialect, message_name))
-        self._encoders[message_name] = made
-        return made
+    def from_json(self, message_name: str, text: str | bytes) -> bytes:
+        """A message from what `to_json` of its view gives."""
+        return self.encode(message_name, from_json(self._named(message_name), text))
 
     def create(self, message_name: str, buffer: Any, offset: int = 0) -> MessageView:
-        """Start a message in a writable buffer: header and empty block (`image`) are written; gives its view."""
+        """Start a message in a writable buffer: its `image` is written; gives its view."""
         image = self.image(message_name)
         buffer, length = as_bytes(buffer)
         if offset < 0 or offset + len(image) > length:
-            raise TruncatedError(f"no room: needed={len(image)} available={length - offset}", message_name)
+            raise NoSpaceError(f"no room: needed={len(image)} available={max(length - offset, 0)}", message_name)
         buffer[offset : offset + len(image)] = image
         return self.view(message_name)(buffer, offset)
 
+    def writer(self, message_name: str, buffer: Any = None, offset: int = 0) -> MessageWriter:
+        """A writer of a message, field by field, in place in `buffer` or in memory of its own: see `writer`."""
+        return message_writer(self, message_name, buffer, offset)
+
     def image(self, message_name: str) -> bytes:
-        """Header and block of a message in which optional fields are null and all else is zero."""
-        layout = self._named(message_name)
-        return self._header_codec.image(layout) + self.view(message_name).empty_block
+        """A whole message in which optional fields are null, groups and data are empty and all else is zero."""
+        return self._header_codec.image(self._named(message_name)) + self.encoder(message_name).empty
 
     def __repr__(self) -> str:
         return f"Schema(package={self.package!r}, id={self.id}, version={self.version}, messages={len(self.messages)})"

@@ -53,6 +53,8 @@ def _members(types: TypeBuilder, name: str, user: Element, wanted: tuple[str, ..
             user.fail(f"{name!r} has no member {member!r}, so it is no {what}")
         if found.kind != "integer" or found.primitive.signed or found.presence == "optional":
             user.fail(f"member {member!r} of {name!r} is not an unsigned integer")
+        if member == "numInGroup" and found.presence == "constant":
+            user.fail(f"{name!r} counts a constant number of entries")
         # a count or length that a signed 32-bit reader cannot hold must be limited by the schema
         if member == "numInGroup" and found.primitive.size >= 4 and found.limits[1] > LARGEST_COUNT:
             user.fail(f"maxValue must be set for {member!r} of {name!r}, at most {LARGEST_COUNT}")

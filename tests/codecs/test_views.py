@@ -16,6 +16,7 @@ from statevec.codecs.errors import (
     EncodeError,
     MessageError,
     MissingFieldError,
+    NoSpaceError,
     ReadOnlyError,
     SbeError,
     SchemaError,
@@ -234,7 +235,7 @@ def test_missing_fields_and_messages_are_named() -> None:
         LITTLE.enum("Nothing")
     with pytest.raises(SchemaError, match=r"no set 'Side' \(sets: Flags, Many\)"):
         LITTLE.choices("Side")
-    with pytest.raises(TruncatedError, match="no room: needed=258 available=100"):
+    with pytest.raises(NoSpaceError, match="no room: needed=258 available=100"):
         LITTLE.create("Kinds", bytearray(100))
 
 
