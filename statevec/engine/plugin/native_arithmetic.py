@@ -273,7 +273,6 @@ NATIVE: dict[str, Any] = {
     "absolute": _operation("abs()", 1, _absolute, _absolute_float),
     "minimum": _operation("min()", 2, _chosen("<"), _chosen("<")),
     "maximum": _operation("max()", 2, _chosen(">"), _chosen(">")),
-    "word": _operation("a key or value", 1, _unchanged),
     "to_integer": _operation("int()", 1, _unchanged, _truncate, types.int64),
     "to_float": _operation("float()", 1, _to_float, _unchanged, types.float64),
     "to_nearest": _operation("round()", 1, _unchanged, _to_nearest, types.int64),
