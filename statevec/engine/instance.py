@@ -199,10 +199,7 @@ class Instance:
 
     def leader(self) -> LeaderRecord | None:
         """Who took the lock last, None when that is not known."""
-        try:
-            return msgspec.json.decode((self.directory / LEADER_FILE).read_bytes(), type=LeaderRecord)
-        except (OSError, msgspec.MsgspecError):
-            return None
+        return read_leader(self.directory)
 
     def store_plugin(self, source: Path, content_hash: str) -> Path:
         """Copy a plugin's files into the store, durably, unless they are there; returns the copy's directory."""
@@ -220,6 +217,14 @@ class Instance:
         os.rename(temporary, target)
         sync_directory(target.parent)
         return target
+
+
+def read_leader(directory: Path) -> LeaderRecord | None:
+    """Who took the lock of the instance in `directory` last, None when that is not known."""
+    try:
+        return msgspec.json.decode((directory / LEADER_FILE).read_bytes(), type=LeaderRecord)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 class LeaderLock:
@@ -240,11 +245,18 @@ class LeaderLock:
         except BlockingIOError:
             os.close(self._descriptor)
             raise LeaderActiveError(_who_leads(instance_directory)) from None
+        self.previous = read_leader(instance_directory)
+        """Who led before, as far as that is known."""
         self._since = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     def record(self, **facts: Any) -> None:
-        """Say in `leader.json` who holds the lock, and the `facts` of `LeaderRecord` as they become known."""
-        record = LeaderRecord(os.getpid(), socket.gethostname(), self._since, **facts)
+        """Say in `leader.json` who holds the lock, and `facts` of `LeaderRecord`; the others stay as they were.
+
+        So a gateway that starts while the next leader still recovers finds what is bound to it.
+        """
+        known = {} if self.previous is None else msgspec.structs.asdict(self.previous)
+        mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": self._since, "epoch": 0}
+        record = LeaderRecord(**{**known, **mine, **facts})
         replace_file(self._directory / LEADER_FILE, msgspec.json.encode(record), durable=False, mode=READABLE)
 
     def release(self) -> None:
@@ -261,9 +273,8 @@ class LeaderLock:
 
 
 def _who_leads(directory: Path) -> str:
-    try:
-        leader = msgspec.json.decode((directory / LEADER_FILE).read_bytes(), type=LeaderRecord)
-    except (OSError, msgspec.MsgspecError):
+    leader = read_leader(directory)
+    if leader is None:
         return f"{directory} is led by another process (which has not said who it is)"
     return f"{directory} is led by process {leader.pid} on {leader.host} since {leader.since}"
 

@@ -28,6 +28,7 @@ from statevec.engine.instance import (
     INSTANCE_FILE,
     Instance,
     LeaderLock,
+    LeaderRecord,
     create_instance,
     open_instance,
     prepare_directory,
@@ -85,28 +86,30 @@ def run_engine(
             plugin.dispatch(config.engine.tier),
             max_entry=instance.genesis.max_entry,
         )
-        leader = _take_lead(instance, config, execution, plugin, accept_clock)
+        facts = {
+            "durability": config.instance.durability,
+            "content_hash": plugin.content_hash,
+            "gateways": {gateway.name: gateway.messages for gateway in config.gateway},
+        }
+        if lock.previous is None or not lock.previous.content_hash:
+            instance.store_plugin(config.plugin_directory, plugin.content_hash)
+            lock.record(**facts)  # before there is a log: whoever attaches to one finds them
+        leader = _take_lead(instance, config, execution, plugin, accept_clock, lock.previous)
         try:
             instance.store_plugin(config.plugin_directory, plugin.content_hash)  # before it decides anything
             leader.begin()
-            lock.record(
-                epoch=leader.epoch,
-                durability=config.instance.durability,
-                content_hash=plugin.content_hash,
-                rings=leader.sources,
-                gateways={gateway.name: gateway.messages for gateway in config.gateway},
-            )
+            lock.record(**facts, epoch=leader.epoch, rings=leader.sources)
             problem = lock_memory()
             if problem is not None:
                 report("memory_not_locked", reason=problem)
-            facts = {
+            reached = {
                 "instance": instance.genesis.instance_id,
                 "epoch": leader.epoch,
                 "sequence": leader.sequence,
                 "position": leader.position,
             }
-            report("leading", **facts, seconds=round(time.monotonic() - started, 3))
-            _say_ready(facts, ready_file, ready_descriptor)
+            report("leading", **reached, seconds=round(time.monotonic() - started, 3))
+            _say_ready(reached, ready_file, ready_descriptor)
             leader.control(request.wait)
         finally:
             leader.stop()
@@ -114,10 +117,15 @@ def run_engine(
 
 
 def _take_lead(
-    instance: Instance, config: Config, execution: Execution, plugin: LoadedPlugin, accept_clock: bool
+    instance: Instance,
+    config: Config,
+    execution: Execution,
+    plugin: LoadedPlugin,
+    accept_clock: bool,
+    previous: LeaderRecord | None,
 ) -> Leader:
     decider = Decider(plugin.name, plugin.version, plugin.content_hash)
-    taken = take_over(instance, config, execution, decider)
+    taken = take_over(instance, config, execution, decider, previous)
     leader = Leader(instance, config, execution, taken, decider)
     if not accept_clock:
         try:
@@ -137,8 +145,8 @@ def _check_gateways(config: Config, plugin: LoadedPlugin) -> None:
                 raise ConfigError(f"gateway[{number}].messages: no such message {message!r}; the schema has {known}")
 
 
-def _say_ready(facts: dict[str, object], ready_file: Path | None, ready_descriptor: int | None) -> None:
-    line = msgspec.json.encode({"pid": os.getpid(), **facts}) + b"\n"
+def _say_ready(reached: dict[str, object], ready_file: Path | None, ready_descriptor: int | None) -> None:
+    line = msgspec.json.encode({"pid": os.getpid(), **reached}) + b"\n"
     if ready_file is not None:
         replace_file(ready_file, line, durable=False)
     if ready_descriptor is not None:

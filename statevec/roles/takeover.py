@@ -25,18 +25,19 @@ from statevec.engine import engine_state
 from statevec.engine.config import Config
 from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
-from statevec.engine.instance import Instance
+from statevec.engine.instance import Instance, LeaderRecord
 from statevec.engine.replay import replay
 from statevec.ipc import log_layout
 from statevec.ipc.log import attach_log, create_log, released_offset
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
 from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT, RING_ATTACH_FORMAT
-from statevec.journal.entry_layout import LEADERSHIP, RING_ATTACH
+from statevec.journal.entry_layout import ENTRY_HEADER_SIZE, LEADERSHIP, RING_ATTACH
 from statevec.journal.entry_view import Entry
 from statevec.journal.journaler import Journaler
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import recover
+from statevec.roles.cursor import read_cursor
 from statevec.roles.events import report
 from statevec.state.tables import find
 
@@ -88,11 +89,16 @@ class Taken:
     """Where the next entry goes."""
 
 
-def take_over(instance: Instance, config: Config, execution: Execution, decider: Decider) -> Taken:
-    """Bring journal, log and state together; see the module's docstring. `decider` is what is to decide from now on."""
+def take_over(
+    instance: Instance, config: Config, execution: Execution, decider: Decider, previous: LeaderRecord | None
+) -> Taken:
+    """Bring journal, log and state together; see the module's docstring.
+
+    `decider` is what is to decide from now on, `previous` who led before.
+    """
     log = find_log(instance)
     adopted = log is not None
-    end = recover(instance.journal_directory)
+    end = recover(instance.journal_directory, durable=known_durable(instance, log, previous))
     if log is None:
         log = _make_log(instance, config, end.position)
     # SYNC POINT: pairs with the dead leader's release of the appended position.
@@ -114,6 +120,21 @@ def take_over(instance: Instance, config: Config, execution: Execution, decider:
         raise
     report("recovered", sequence=execution.sequence, position=position, adopted_log=adopted)
     return Taken(log, journaler, history, position)
+
+
+def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecord | None) -> int:
+    """The highest position that somebody saw durable: recovery must not cut below it (rule 9).
+
+    A gateway's cursor tells only where an output is released after it is on disk.
+    """
+    # SYNC POINT: pairs with the dead journaler's release of the durable position.
+    known = 0 if log is None else load_acquire(log.region, log_layout.DURABLE)
+    if previous is not None and previous.durability == "disk":
+        for directory in instance.gateways_directory.iterdir():
+            cursor = read_cursor(directory)
+            if cursor.sequence > 0:
+                known = max(known, cursor.position + ENTRY_HEADER_SIZE)
+    return known
 
 
 def _replay(instance: Instance, execution: Execution, position: int, history: History, decider: Decider) -> None:

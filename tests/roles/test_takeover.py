@@ -11,7 +11,9 @@ from statevec.engine import engine_state
 from statevec.engine.config import Config, parse_config
 from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
-from statevec.roles.takeover import Decider, TakeoverError, check_clock, refuse_other_decider
+from statevec.engine.instance import LeaderRecord, create_instance, prepare_directory
+from statevec.roles.cursor import Cursor, CursorFile
+from statevec.roles.takeover import Decider, TakeoverError, check_clock, known_durable, refuse_other_decider
 from statevec.state.tables import find
 
 LAST_NS = 1_800_000_000 * 10**9
@@ -58,3 +60,18 @@ def test_another_plugin_does_not_decide_without_a_cutover() -> None:
     refuse_other_decider(last, last)
     with pytest.raises(TakeoverError, match=r"log=hedge 1\.0\.0 \(abababababab\) configured=hedge 1\.0\.1"):
         refuse_other_decider(last, Decider("hedge", "1.0.1", "cd" * 16))
+
+
+@pytest.mark.parametrize(("durability", "known"), [("disk", 4096 + 128), ("memory", 0)])
+def test_what_a_gateway_acknowledged_is_known_to_be_durable_in_disk_mode(
+    tmp_path: Path, durability: str, known: int
+) -> None:
+    """Rule 9: recovery must not cut below it."""
+    prepare_directory(tmp_path)
+    instance = create_instance(tmp_path)
+    for name, position in (("venue", 4096), ("other", 512)):
+        file = CursorFile(instance, name)
+        file.write(Cursor(position, 1, 7, "00", 1), durable=False)
+        file.close()
+    assert known_durable(instance, None, LeaderRecord(1, "host", "then", durability=durability)) == known
+    assert known_durable(instance, None, None) == 0
