@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from statevec.codecs.layout import PRIMITIVES, FieldLayout, natural_layout
 from statevec.codecs.schema import Schema
@@ -231,7 +231,9 @@ class Plugin:
 
         return declare
 
-    def simulate(self, tier: str = "compiled", now_ns: int = 0, epoch: int = 1) -> Simulation:
+    def simulate(
+        self, tier: Literal["compiled", "interpreted"] = "compiled", now_ns: int = 0, epoch: int = 1
+    ) -> Simulation:
         """An engine in this process, for tests: same kernels, same tiers as the live one."""
         from statevec.engine.plugin.simulate import simulate
 

@@ -236,7 +236,7 @@ def _invariant_switch(native: NativePlugin, whole_table: bool) -> Any:
     return intrinsic(typer)
 
 
-def _unbound(*arguments: int) -> int:
+def _unbound(*arguments: Any) -> int:
     raise NotImplementedError("bound by compile_dispatch")
 
 
