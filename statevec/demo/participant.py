@@ -2,8 +2,9 @@
 
     python -m statevec.demo.ROLE --instance DIR --ring NAME --ticks FILE --symbol S --start FILE --result FILE …
 
-A participant prepares everything (reads the ticks, attaches to its ring), prints `{"ready": true}`, and waits until the
-start file is there: it holds the time, of CLOCK_MONOTONIC in nanoseconds, at which the first tick is due for everybody.
+A participant reads the ticks, waits for the engine if it was told how to see that it leads (`--engine-ready FILE`),
+attaches to its ring, prints `{"ready": true}`, and waits until the start file is there: it holds the time, of
+CLOCK_MONOTONIC in nanoseconds, at which the first tick is due for everybody.
 
 A participant that is killed leaves its ring to the next producer that attaches, and no result file.
 """
@@ -27,7 +28,7 @@ from statevec.demo.results import ProducerResult, report_progress
 from statevec.demo.ticks import Ticks, read_ticks
 from statevec.roles.producer import Producer
 
-START_POLL_SECONDS = 0.005
+FILE_POLL_SECONDS = 0.005
 RETRY_SECONDS = 0.000_05
 RELEASED_SECONDS = 60.0
 
@@ -36,6 +37,12 @@ def hedge_schema() -> Schema:
     """The messages of the hedge plugin."""
     with importlib.resources.as_file(importlib.resources.files("statevec.plugins.hedge") / "hedge.xml") as file:
         return Schema.load(file)
+
+
+def wait_for_file(file: Path) -> None:
+    """Wait until another process has put that file under its name."""
+    while not file.exists():
+        time.sleep(FILE_POLL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,7 @@ class Setup:
     def wait_for_start(self) -> Pace:
         """Say that this participant is ready, wait for the start file, and plan the ticks from the time in it."""
         report_progress(ready=True)
-        while not self.start.exists():
-            time.sleep(START_POLL_SECONDS)
+        wait_for_file(self.start)
         start_ns = int(self.start.read_text())
         if self.rate > 0:
             return Pace.at_rate(self.ticks, start_ns, self.rate)
@@ -65,10 +71,11 @@ class Setup:
         return Pace.flat_out(self.ticks, start_ns)
 
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 OPTIONS = (
     click.option("--instance", type=FOLDER, required=True, help="Directory of the instance."),
+    click.option("--engine-ready", type=FILE, help="File that appears once the engine leads."),
     click.option("--ring", required=True, help="Ring to offer to."),
     click.option("--ticks", "ticks_file", type=FILE, required=True, help="CSV file of quotes."),
     click.option("--symbol", required=True, help="Instrument that the quotes are of."),
@@ -88,6 +95,7 @@ def participant(function: Callable[..., None]) -> click.Command:
     @wraps(function)
     def command(
         instance: Path,
+        engine_ready: Path | None,
         ring: str,
         ticks_file: Path,
         symbol: str,
@@ -102,6 +110,8 @@ def participant(function: Callable[..., None]) -> click.Command:
     ) -> None:
         instrument = Instruments.load(instruments_file).get(symbol)
         ticks = read_ticks(ticks_file, instrument).repeated(repeat)
+        if engine_ready is not None:
+            wait_for_file(engine_ready)
         function(Setup(instance, ring, instrument, ticks, start, result, seed, rate, speed), **others)
 
     for option in reversed(OPTIONS):

@@ -5,6 +5,7 @@
     DIR/instance/       the instance, with its journal
     DIR/logs/           standard error of each process
     DIR/results/        what each process counted
+    DIR/ready           what the engine says once it leads
     DIR/start           the start time, once every process is ready
 
 The order of the end makes the counts exact. The desk's last word is risk-off; desk and feed end when all they sent is
@@ -176,25 +177,29 @@ class Run:
         self.market = market
         self.children = children
         self.watch = watch
+        self.ready_file = scenario.directory / "ready"
         self.start_file = scenario.directory / "start"
+        for stale in (self.ready_file, self.start_file):
+            stale.unlink(missing_ok=True)  # of an earlier run, whose instance was removed by hand
 
     def start_engine(self) -> Child:
-        """Start the engine and wait until it leads."""
-        self.watch("engine", {})
-        ready = self.scenario.directory / "ready"
+        """Start the engine; everything else waits for its ready file."""
         config = write_config(self.scenario)
-        command = ["-m", "statevec.cli.main", "run", str(config), "--ready-file", str(ready)]
-        engine = self.children.start("engine", command, lasting=True)
-        for _ in poll(self.children, READY_SECONDS, "the engine to lead"):
-            if ready.exists():
-                break
-        return engine
+        command = ["-m", "statevec.cli.main", "run", str(config), "--ready-file", str(self.ready_file)]
+        return self.children.start("engine", command, lasting=True)
 
     def start_participant(self, role: str, ring: str, *options: str) -> Child:
         """Start feed, desk or venue; it waits for the common start."""
         scenario, market = self.scenario, self.market
         command = ["-m", f"statevec.demo.{role}", "--instance", str(scenario.instance), "--ring", ring]
-        command += ["--ticks", str(market.file), "--symbol", market.instrument.symbol]
+        command += [
+            "--engine-ready",
+            str(self.ready_file),
+            "--ticks",
+            str(market.file),
+            "--symbol",
+            market.instrument.symbol,
+        ]
         command += ["--repeat", str(scenario.repeat), "--seed", str(scenario.seed)]
         command += pace_options(scenario, len(market.ticks) * scenario.repeat)
         command += ["--start", str(self.start_file), "--result", str(scenario.results / f"{role}.json"), *options]
@@ -202,8 +207,8 @@ class Run:
 
     def play(self, feed: Child, desk: Child, venue: Child) -> None:
         """Let all participants begin, and wait until feed and desk are done."""
-        self.watch("participants", {})
-        for _ in poll(self.children, READY_SECONDS, "feed, desk and venue to be ready"):
+        for _ in poll(self.children, READY_SECONDS, "engine, feed, desk and venue to be ready"):
+            self.watch("participants" if self.ready_file.exists() else "engine", {})
             if all(child.lines for child in (feed, desk, venue)):
                 break
         temporary = self.start_file.with_suffix(".tmp")
