@@ -20,6 +20,7 @@ Source of the conventions: CPython's C API (`PyMethodDef`, `PyObject_GetBuffer`,
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -72,15 +73,21 @@ class PythonMethod:
         self._function = function
         self._compiled: CFunc | None = None
         self._definition = _MethodDefinition()
+        self._lock = threading.Lock()
+
+    def _compile(self) -> None:
+        compiled = CFunc(self._function, ((types.int64,) * 3, types.int64), {}, {"_nrt": False})
+        enable_cache(compiled)
+        compiled.compile()
+        name = self._function.__name__.lstrip("_").encode()
+        self._definition = _MethodDefinition(name, compiled.address, METH_FASTCALL, None)
+        self._compiled = compiled
 
     def bind(self, storage: Storage) -> Callable[..., Any]:
         """The built-in method over that memory; positional arguments only."""
-        if self._compiled is None:
-            self._compiled = CFunc(self._function, ((types.int64,) * 3, types.int64), {}, {"_nrt": False})
-            enable_cache(self._compiled)
-            self._compiled.compile()
-            name = self._function.__name__.lstrip("_").encode()
-            self._definition = _MethodDefinition(name, self._compiled.address, METH_FASTCALL, None)
+        with self._lock:  # two threads may open their first ends at once
+            if self._compiled is None:
+                self._compile()
         new = ctypes.pythonapi.PyCFunction_NewEx
         new.restype = ctypes.py_object
         new.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
