@@ -8,11 +8,15 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from statevec.codecs.schema import Schema
 from statevec.engine.instance import Instance, open_instance
+from statevec.ipc import log_layout
+from statevec.ipc.log import attach_log
+from statevec.ipc.python_call import load_acquire
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader
 
@@ -89,8 +93,18 @@ class EngineUnderTest:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def entries(self) -> list[Entry]:
-        """Everything in the journal; the engine is stopped, or at rest."""
+        """Everything in the journal of an engine that is stopped."""
         return list(JournalReader(self.instance.journal_directory).entries())
+
+    def entries_so_far(self) -> list[Entry]:
+        """Everything that a running engine has appended when this is called, once the journal has it."""
+        with attach_log(self.instance.instance_id) as log:
+            appended = load_acquire(log.region, log_layout.APPENDED)
+            deadline = time.monotonic() + STOP_SECONDS
+            while load_acquire(log.region, log_layout.WRITTEN) < appended:
+                assert time.monotonic() < deadline, "the journaler does not write"
+                time.sleep(0.001)
+        return list(JournalReader(self.instance.journal_directory).entries(limit=appended))
 
     def clean_up(self) -> None:
         """Leave no process and no shared memory, whatever happened."""

@@ -247,7 +247,7 @@ def test_bytes_that_are_no_message_are_an_entry(engine: EngineUnderTest) -> None
         for garbage in (b"", b"\xff" * 7, b"\xff" * 40, add(1, 1)[:-1]):
             producer.wait_released(producer.send(garbage, WAIT_SECONDS), WAIT_SECONDS)
         producer.wait_released(producer.send(add(80, 1), WAIT_SECONDS), WAIT_SECONDS)
-    entries = [entry for entry in engine.entries() if entry.source == 3 and entry.source_sequence > 0]
+    entries = [entry for entry in engine.entries_so_far() if entry.source == 3 and entry.source_sequence > 0]
     names = [entry.outcome_name for entry in entries]
     assert names[:2] == ["MALFORMED_MESSAGE", "MALFORMED_MESSAGE"]
     assert all(name in ("MALFORMED_MESSAGE", "WRONG_SCHEMA", "UNKNOWN_TEMPLATE") for name in names[2:4])
@@ -265,7 +265,7 @@ def test_a_ring_with_nonsense_is_quarantined_and_the_others_go_on(engine: Engine
         end = producer.statistics()["tail"] & (segment.capacity - 1)
         store_release(records_region(segment), end, 1 << 32 | 1 << 30)  # a message that is longer than the ring
         deadline = time.monotonic() + WAIT_SECONDS
-        while not any(entry.kind == RING_QUARANTINE for entry in engine.entries()):
+        while not any(entry.kind == RING_QUARANTINE for entry in engine.entries_so_far()):
             assert time.monotonic() < deadline
         accepted = 0
         while producer.offer(add(81, 1)) != BACK_PRESSURED:
@@ -281,7 +281,7 @@ def test_a_ring_whose_file_was_cut_is_quarantined_and_the_engine_lives(engine: E
     """Rule 5: touching a page behind the end of the file is survived."""
     os.truncate(Path("/dev/shm") / engine.instance.segment_name("ring-cut")[1:], 4096)
     deadline = time.monotonic() + WAIT_SECONDS
-    while not any(entry.kind == RING_QUARANTINE and entry.source == 5 for entry in engine.entries()):
+    while not any(entry.kind == RING_QUARANTINE and entry.source == 5 for entry in engine.entries_so_far()):
         assert time.monotonic() < deadline
     with Producer(engine.directory, "market") as producer:
         producer.wait_released(producer.send(add(83, 1), WAIT_SECONDS), WAIT_SECONDS)
