@@ -40,8 +40,8 @@ class Dispatch(Protocol):
 class Execution:
     """State and transaction of one engine in this process; see the module's docstring.
 
-    `table_specs` are the plugin's tables, in the plugin's order. The regions `arena`, `tx` and `block` go to the kernels
-    of `engine.execute`; `block` is a whole loop block, so that a leader may use it as such.
+    `table_specs` are the plugin's tables, in the plugin's order. The regions `arena`, `tx` and `block` go to the
+    kernels of `engine.execute`; `block` is a whole loop block, so that a leader may use it as such.
     """
 
     def __init__(

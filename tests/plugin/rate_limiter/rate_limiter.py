@@ -1,6 +1,6 @@
 """Token buckets: a client takes tokens from its bucket, which fills again at its own rate."""
 
-# ruff: noqa: RET502, RET503 -- `return tx.reject(CODE)` is how a handler leaves early; what it returns is ignored
+# ruff: noqa: RET503 -- `return tx.reject(CODE)` is how a handler leaves early; what it returns is ignored
 
 from statevec import Key, Plugin, i64, u32
 
