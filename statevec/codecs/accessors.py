@@ -112,7 +112,9 @@ class HandlerDialect(Dialect):
 HANDLER = HandlerDialect()
 
 
-def _refuse(name: str) -> Callable[[Any, FieldLayout], NoReturn]:
+def refuse_assignment(name: str) -> Callable[[Any, FieldLayout], NoReturn]:
+    """What raises ReadOnly for an assignment to a field of a view that only reads."""
+
     def refuse(view: Any, field: FieldLayout) -> NoReturn:
         raise ReadOnly(f"record {name} was only read, so '{field.attribute}' cannot be assigned")
 
@@ -127,7 +129,7 @@ def view_class(
     `base` may be a subclass of `BlockView` with further attributes of its own (and `__slots__`).
     """
     layouts = tuple(fields)
-    refuse = _refuse(name)
+    refuse = refuse_assignment(name)
     members: dict[str, Any] = {"__slots__": (), "_layouts": layouts, "_name": name, "__module__": __name__}
     for field in layouts:
         composite: CompositeLayout | None = field.composite

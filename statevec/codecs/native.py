@@ -34,14 +34,18 @@ from statevec.codecs.native_field import (
     chars_length,
     check_assignable,
     fault,
+    is_text,
     load_field,
     store_field,
+    text_parts,
 )
 from statevec.codecs.native_types import (
     CHARS,
+    DATA,
     AddressModel,
     CharsType,
     ChoicesType,
+    DataType,
     FieldTypeError,
     StructType,
     field_type,
@@ -174,22 +178,19 @@ def _assign_field_overload(struct, name, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _chars_length(typing_context: Any, chars: Any) -> Any:
-    return types.int64(CHARS), lambda context, builder, signature, args: chars_length(builder, args[0])
+def _text_length(typing_context: Any, text: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return text_parts(context, builder, args[0], signature.args[0])[1]
+
+    return types.int64(text), codegen
 
 
 @intrinsic
 def _chars_equal(typing_context: Any, left: Any, right: Any) -> Any:
-    """Whether two texts are equal; either is `CHARS` or `bytes`."""
+    """Whether two texts are equal; either is `CHARS`, `DATA` or `bytes`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        parts = []
-        for value, kind in zip(args, signature.args, strict=True):
-            if isinstance(kind, types.Bytes):
-                chars = bytes_as_chars(context, builder, value, kind)
-                parts.append((builder.extract_value(chars, 0), builder.extract_value(chars, 1)))
-            else:
-                parts.append((builder.extract_value(value, 0), chars_length(builder, value)))
+        parts = [text_parts(context, builder, value, kind) for value, kind in zip(args, signature.args, strict=True)]
         return _equal_bytes(builder, *parts[0], *parts[1])
 
     return types.boolean(left, right), codegen
@@ -216,13 +217,13 @@ def _equal_bytes(builder: Any, left: Any, left_length: Any, right: Any, right_le
 
 
 def _is_text(*kinds: Any) -> bool:
-    return all(isinstance(each, CharsType | types.Bytes) for each in kinds) and CHARS in kinds
+    return all(is_text(each) for each in kinds) and (CHARS in kinds or DATA in kinds)
 
 
 @overload(len)
 def _chars_len(chars):  # type: ignore[no-untyped-def]
-    if isinstance(chars, CharsType):
-        return lambda chars: _chars_length(chars)
+    if isinstance(chars, CharsType | DataType):
+        return lambda chars: _text_length(chars)
     return None
 
 

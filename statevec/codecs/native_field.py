@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 
 from statevec.codecs.layout import FieldLayout
-from statevec.codecs.native_types import CHARS, CharsType, ChoicesType, FieldTypeError, field_type
+from statevec.codecs.native_types import CHARS, CharsType, ChoicesType, DataType, FieldTypeError, field_type
 from statevec.ipc.atomics import BYTE_POINTER, DOUBLE, FLOAT, I1, I8, I32, I64
 from statevec.ipc.faults import FAULT_STATUS, FAULTS, VALUE_OUT_OF_RANGE
 from statevec.ipc.memory import signed64
@@ -167,7 +167,7 @@ def check_assignable(field: FieldLayout, value_type: Any) -> None:
     if isinstance(value_type, types.NoneType):
         fits = field.presence == "optional" and kind in ("integer", "float", "enum")
     elif kind == "chars":
-        fits = isinstance(value_type, types.Bytes | CharsType)
+        fits = is_text(value_type)
     elif kind == "array":
         fits = isinstance(value_type, types.BaseTuple) and len(value_type) == field.length
         if fits:
@@ -266,11 +266,7 @@ def _check_double(context: Any, builder: Any, field: FieldLayout, number: Any) -
 
 def _store_chars(context: Any, builder: Any, place: Any, field: FieldLayout, value: Any, value_type: Any) -> None:
     """Copy text, NUL-padded. Source and target are whole fields, so they are the same or do not overlap."""
-    if isinstance(value_type, types.Bytes):
-        value = bytes_as_chars(context, builder, value, value_type)
-        source, length = builder.extract_value(value, 0), builder.extract_value(value, 1)
-    else:
-        source, length = builder.extract_value(value, 0), chars_length(builder, value)
+    source, length = text_parts(context, builder, value, value_type)
     fault(context, builder, builder.icmp_signed(">", length, I64(field.length)))
     move = builder.module.declare_intrinsic("llvm.memmove", [BYTE_POINTER, BYTE_POINTER, I64])
     target = builder.inttoptr(place, BYTE_POINTER)
@@ -284,6 +280,19 @@ def bytes_as_chars(context: Any, builder: Any, value: Any, value_type: Any) -> A
     """A `bytes` of Numba as `CHARS`; its capacity is its length, NULs included."""
     array = context.make_array(value_type)(context, builder, value)
     return make_chars(context, builder, builder.ptrtoint(array.data, I64), array.nitems)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether values of a type are text or bytes: `CHARS`, `DATA`, or Numba's `bytes`."""
+    return isinstance(kind, types.Bytes | CharsType | DataType)
+
+
+def text_parts(context: Any, builder: Any, value: Any, kind: Any) -> tuple[Any, Any]:
+    """(address, length) of a value of such a type."""
+    if isinstance(kind, types.Bytes):
+        value = bytes_as_chars(context, builder, value, kind)
+    address, length = builder.extract_value(value, 0), builder.extract_value(value, 1)
+    return address, chars_length(builder, value) if isinstance(kind, CharsType) else length
 
 
 def chars_length(builder: Any, chars: Any) -> Any:

@@ -2,6 +2,7 @@
 
 * `StructType`: a block (message body, record fields, composite). Its value is one int64, the block's address.
 * `CharsType`: text in place, an address and a capacity; its value ends before the first NUL.
+* `DataType`: variable data in place, an address and a length.
 * `ChoicesType`: a set, an int64 with one bit for each choice.
 
 Invariants
@@ -96,6 +97,22 @@ CHARS = CharsType()
 class _CharsModel(models.StructModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, [("address", types.int64), ("capacity", types.int64)])
+
+
+class DataType(types.Type):
+    """Variable data in place: all of its bytes, NULs included."""
+
+    def __init__(self) -> None:
+        super().__init__("Data")
+
+
+DATA = DataType()
+
+
+@register_model(DataType)
+class _DataModel(models.StructModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [("address", types.int64), ("length", types.int64)])
 
 
 class ChoicesType(types.Type):
