@@ -58,10 +58,12 @@ class Client:
         )
         if took == TIMED_OUT:
             raise RuntimeError(f"not all of {count} messages were seen within {LIMIT_NS // 10**9} s")
+        if not rate:
+            return count / took * 1e9, {}
         latencies.sort()
         names = ("p50", "p99", "p999", "max")
         picked = {name: float(latencies[int((count - 1) * part)]) for name, part in zip(names, QUANTILES, strict=True)}
-        return count / took * 1e9, picked if rate else {}
+        return count / took * 1e9, picked
 
     def close(self) -> None:
         self._log.close()
@@ -69,10 +71,10 @@ class Client:
 
 
 def engine_thread_statistics(instance: Path) -> dict[str, int]:
-    """Page faults and context switches of the engine's thread so far, from /proc."""
+    """Page faults and context switches so far of the engine's thread, the one that is pinned to core 0; from /proc."""
     process = int(leader_pid(instance))
     for task in Path(f"/proc/{process}/task").iterdir():
-        if (task / "comm").read_text().strip() == "engine":
+        if "Cpus_allowed_list:\t0\n" in (task / "status").read_text():
             fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
             status = dict(
                 line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if "ctxt_switches" in line
