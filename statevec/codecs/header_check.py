@@ -2,7 +2,8 @@
 
 `make_header_check(schema)` gives a kernel `(message: Region, length: int) -> int`: the template id (0 or more), or
 
-* MALFORMED_MESSAGE: shorter than the header, a block shorter than its fields, or a block that ends beyond `length`,
+* MALFORMED_MESSAGE: shorter than the header, a block shorter than the fields that its version has, or a block that
+  ends beyond `length`,
 * WRONG_SCHEMA: another schema id, * UNKNOWN_TEMPLATE: a template id that the schema does not have.
 
 Invariants
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from statevec.codecs.layout import FieldLayout
+from statevec.codecs.layout import FieldLayout, MessageLayout, minimum_block_length
 from statevec.codecs.schema import Schema
 from statevec.ipc.faults import MALFORMED_MESSAGE, UNKNOWN_TEMPLATE, WRONG_SCHEMA
 from statevec.ipc.kernel import kernel
@@ -49,6 +50,12 @@ def _place(field: FieldLayout | None) -> tuple[int, int, bool]:
     return field.offset, field.primitive.size, field.byte_order == "big"
 
 
+def _minimum_blocks(message: MessageLayout) -> list[tuple[int, int]]:
+    """(version, least block length from that version on), in the order of versions."""
+    versions = sorted({0, *(each.since for each in message.fields)})
+    return [(version, minimum_block_length(message.fields, version)) for version in versions]
+
+
 def make_header_check(schema: Schema) -> Any:
     """The kernel for one schema; see the module's docstring."""
     header = schema.header
@@ -61,7 +68,13 @@ def make_header_check(schema: Schema) -> Any:
     constant_template = header.constants.get("templateId", 0)
     messages = sorted(schema.messages.values(), key=lambda each: each.id)
     templates = (*(each.id for each in messages), -1)  # a tuple must not be empty, and -1 is no template
-    blocks = (*(each.minimum_block_length for each in messages), 0)
+    # for message n, steps[n] to steps[n + 1] are pairs of a version and the least block length from that version on
+    pairs = [_minimum_blocks(each) for each in messages]
+    steps = tuple(sum(len(each) for each in pairs[:number]) for number in range(len(pairs) + 1))
+    versions = (*(version for each in pairs for version, _ in each), 0)
+    blocks = (*(block for each in pairs for _, block in each), 0)
+    version_offset, version_width, version_big = _place(header.member("version"))
+    constant_version = header.constants.get("version", 0)
     count = len(messages)
 
     def check_header(message: Region, length: int) -> int:
@@ -77,7 +90,14 @@ def make_header_check(schema: Schema) -> Any:
             block = load_unsigned(message, block_offset, block_width, block_big)
         for index in range(count):
             if templates[index] == template:
-                if block < blocks[index] or block > length - size:
+                version = constant_version
+                if version_width > 0:
+                    version = load_unsigned(message, version_offset, version_width, version_big)
+                minimum = 0
+                for step in range(steps[index], steps[index + 1]):
+                    if versions[step] <= version:
+                        minimum = blocks[step]
+                if block < minimum or block > length - size:
                     return MALFORMED_MESSAGE
                 return template
         return UNKNOWN_TEMPLATE

@@ -14,7 +14,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from statevec.codecs.accessors import view_class
+from statevec.codecs.handler_view import message_maker
 from statevec.codecs.header import HeaderCodec
+from statevec.codecs.layout import minimum_block_length
+from statevec.codecs.reader_fields import needs_version
 from statevec.engine.plugin.interpreted_records import prepare_operations
 from statevec.engine.plugin.interpreted_transaction import Binding, Outputs, body_type, words_at
 from statevec.ipc.faults import (
@@ -52,12 +55,14 @@ class InterpretedDispatch:
         schema = loaded.schema
         self._header = HeaderCodec(schema.header, schema.id, schema.version)
         self._header_type = ctypes.c_ubyte * schema.header.size
-        self._minimum = {each.id: each.minimum_block_length for each in schema.messages.values()}
+        self._messages = {each.id: each for each in schema.messages.values()}
         self._handlers: dict[int, tuple[Callable[..., Any], Any, Any]] = {}
         for name, handler in loaded.declarations.handlers.items():
             message = schema.messages[name]
-            view = view_class(name, message.fields, False)
-            self._handlers[message.id] = (handler, view, body_type(message))
+            if needs_version(message):
+                self._handlers[message.id] = (handler, message_maker(message, self._header), None)
+            else:
+                self._handlers[message.id] = (handler, view_class(name, message.fields, False), body_type(message))
         self._of_record: dict[int, list[tuple[int, Callable[..., Any]]]] = {}
         self._of_table: dict[int, list[tuple[int, Callable[..., Any]]]] = {}
         for number, invariant in enumerate(loaded.declarations.invariants):
@@ -108,19 +113,23 @@ class InterpretedDispatch:
         header_size = self._header.size
         if length < header_size:
             return MALFORMED_MESSAGE
-        block_length, template, schema, _ = self._header.read(self._header_type.from_address(address), 0)
+        block_length, template, schema, version = self._header.read(self._header_type.from_address(address), 0)
         if schema != self._header.schema_id:
             return WRONG_SCHEMA
-        minimum = self._minimum.get(template)
-        if minimum is None:
+        message = self._messages.get(template)
+        if message is None:
             return UNKNOWN_TEMPLATE
-        if block_length < minimum or block_length > length - header_size:
+        if block_length < minimum_block_length(message.fields, version) or block_length > length - header_size:
             return MALFORMED_MESSAGE
         found = self._handlers.get(template)
         if found is None:
             return NO_HANDLER
         handler, view, body = found
-        handler(tx, view(body.from_address(address + header_size), 0))
+        if body is None:
+            whole = memoryview((ctypes.c_ubyte * length).from_address(address)).cast("B")
+            handler(tx, view(whole, length))
+        else:
+            handler(tx, view(body.from_address(address + header_size), 0))
         return COMMITTED
 
     def _check_invariants(self, binding: Binding) -> int:

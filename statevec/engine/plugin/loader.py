@@ -188,10 +188,6 @@ def _check_handlers(loaded: LoadedPlugin) -> None:
         if function.__code__.co_argcount != 2:
             line = loaded.source.functions[function.__name__]
             raise loaded.source.error(f"{function.__name__} takes two arguments: {wanted}", line)
-    for name, function in declared.handlers.items():
-        if not loaded.schema.messages[name].is_flat:
-            line = loaded.source.functions[function.__name__]
-            raise loaded.source.error(f"message {name!r} has groups or variable data: handlers take flat ones", line)
 
 
 def _check_outputs(loaded: LoadedPlugin) -> None:

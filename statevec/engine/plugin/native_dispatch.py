@@ -26,6 +26,9 @@ from numba.extending import intrinsic
 
 from statevec.codecs.header_check import make_header_check
 from statevec.codecs.native import StructType
+from statevec.codecs.native_message import LevelType, whole_message
+from statevec.codecs.reader_fields import needs_version
+from statevec.codecs.walk import Walk
 from statevec.engine.plugin.arithmetic import FUNCTIONS
 from statevec.engine.plugin.compile_gates import check_numbers, check_symbols, compiling
 from statevec.engine.plugin.errors import PluginError
@@ -35,7 +38,7 @@ from statevec.engine.plugin.native_records import make_record, store, store_word
 from statevec.engine.plugin.native_tables import ascending, descending, unique, where
 from statevec.engine.plugin.native_transaction import emit, tick
 from statevec.engine.plugin.rewrite import PREFIX
-from statevec.ipc.faults import COMMITTED, FAULT_STATUS, INVARIANT_VIOLATED, NO_HANDLER, PLUGIN_FAULT
+from statevec.ipc.faults import COMMITTED, FAULT_STATUS, INVARIANT_VIOLATED, MALFORMED_MESSAGE, NO_HANDLER, PLUGIN_FAULT
 from statevec.ipc.kernel import enable_cache
 from statevec.ipc.memory import region_at
 from statevec.journal.entry_layout import TIMER
@@ -104,9 +107,11 @@ class NativePlugin:
             if isinstance(value, int) and type(value).__name__ == "Rejection":
                 self._namespace[name] = int(value)
 
-    def message_type(self, message: str) -> StructType:
+    def message_type(self, message: str) -> StructType | LevelType:
         """The read-only view of an input message."""
         layout = self.loaded.schema.messages[message]
+        if needs_version(layout):
+            return LevelType(layout.name, self.loaded.content_hash, layout, Walk(layout, njit(**OPTIONS)))
         return StructType(layout.name, self.loaded.content_hash, layout.fields, False)
 
     def compile(self, function: Any, arguments: tuple[Any, ...], wants_bool: bool = False) -> Any:
@@ -140,13 +145,14 @@ def _guarded_call(context: Any, builder: Any, compiled: Any, arguments: list[Any
 
 
 def _handler_switch(native: NativePlugin) -> Any:
-    """An intrinsic (transaction, template id, address of the block) -> outcome of the handler."""
+    """An intrinsic (transaction, template id, message, length) -> outcome of the handler."""
     loaded = native.loaded
 
-    def typer(typing_context: Any, transaction: Any, template: Any, body: Any) -> Any:
+    def typer(typing_context: Any, transaction: Any, template: Any, message: Any, length: Any) -> Any:
         kind = native.transactions[True]
+        kinds = {name: native.message_type(name) for name in loaded.declarations.handlers}
         compiled = {
-            loaded.schema.messages[name].id: native.compile(handler, (kind, native.message_type(name)))
+            loaded.schema.messages[name].id: (kinds[name], native.compile(handler, (kind, kinds[name])))
             for name, handler in loaded.declarations.handlers.items()
         }
 
@@ -154,17 +160,26 @@ def _handler_switch(native: NativePlugin) -> Any:
             outcome = cgutils.alloca_once_value(builder, I64(NO_HANDLER))
             end = builder.append_basic_block("handled")
             switch = builder.switch(args[1], end)
-            for template_id, each in compiled.items():
+            for template_id, (message_type, each) in compiled.items():
                 block = builder.append_basic_block(f"template.{template_id}")
                 switch.add_case(I64(template_id), block)
                 builder.position_at_end(block)
-                answer, _ = _guarded_call(context, builder, each, [args[0], args[2]], args[0])
+                header = loaded.schema.header
+                if isinstance(message_type, LevelType):
+                    value, sound = whole_message(context, builder, message_type, header, args[2], args[3])
+                    builder.store(I64(MALFORMED_MESSAGE), outcome)
+                    going_on = builder.append_basic_block(f"sound.{template_id}")
+                    builder.cbranch(sound, going_on, end)
+                    builder.position_at_end(going_on)
+                else:
+                    value = builder.add(args[2], I64(header.size))
+                answer, _ = _guarded_call(context, builder, each, [args[0], value], args[0])
                 builder.store(answer, outcome)
                 builder.branch(end)
             builder.position_at_end(end)
             return builder.load(outcome)
 
-        return types.int64(types.int64, types.int64, types.int64), codegen
+        return types.int64(types.int64, types.int64, types.int64, types.int64), codegen
 
     return intrinsic(typer)
 
@@ -241,7 +256,6 @@ def _unbound(*arguments: Any) -> int:
 
 
 check_header = handle_message = handle_timer = check_record = check_table = check_invariants = _unbound
-header_size = 0
 last_table = 0
 has_invariants = False
 
@@ -275,7 +289,7 @@ def _dispatch_template(transaction: int, message: int, length: int) -> int:
     else:
         outcome = check_header(region_at(message, length), length)
         if outcome >= 0:
-            outcome = handle_message(transaction, outcome, message + header_size)
+            outcome = handle_message(transaction, outcome, message, length)
     if outcome == COMMITTED:
         outcome = tx.load_i64(REJECT_CODE)
     if has_invariants and outcome == COMMITTED:
@@ -293,7 +307,6 @@ def compile_dispatch(loaded: LoadedPlugin) -> Any:
         "handle_timer": _timer_call(native),
         "check_record": _record_checks(native),
         "check_table": _table_checks(native),
-        "header_size": loaded.schema.header.size,
         "last_table": max((loaded.table_number(name) for name in loaded.declarations.records), default=0),
         "has_invariants": bool(loaded.declarations.invariants),
     }
