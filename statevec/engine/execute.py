@@ -1,4 +1,4 @@
-"""Running one entry: the one kernel behind the leader, a standby, recovery, `verify` and `simulate()`.
+"""Running one entry: the one kernel behind the leader, a standby, a shadow, recovery, `verify` and `simulate()`.
 
 An entry begins as a header whose fields kind, position, epoch, sequence, timestamp, source fields, input lengths,
 flags and durable position are set, and its input. `book_entry` adds the logic version, lets the engine's own tables
@@ -27,7 +27,7 @@ from statevec.journal import entry_layout as entries
 from statevec.journal.entry import seal_entry
 from statevec.state import transaction_layout as layout
 from statevec.state.tables import delete_row, find, insert_row
-from statevec.state.transaction import begin, commit, rollback, savepoint
+from statevec.state.transaction import begin, commit, preview, rollback, savepoint
 
 NEEDS_SPACE = -1
 """`run_entry`: the entry does not fit into `limit` bytes, and MAX_ENTRY is more than that. Nothing was changed."""
@@ -139,6 +139,21 @@ def _decide(tx: Region, block: Region, entry: Region, outputs_at: int, limit: in
 
 
 @kernel
+def _complete(tx: Region, block: Region, entry: Region, outcome: int, outputs_length: int, delta_length: int) -> int:
+    """Fill in what execution determined, and seal the entry; its whole length."""
+    length = entries.INPUT + align8(entry.load_i32(entries.INPUT_LENGTH)) + outputs_length + delta_length
+    entry.store_i64(entries.SBE_HEADER_AT, entries.SBE_HEADER)
+    entry.store_i32(entries.OUTCOME, outcome)
+    entry.store_i32(entries.OUTPUTS_LENGTH, outputs_length)
+    entry.store_i32(entries.DELTA_LENGTH, delta_length)
+    entry.store_i32(entries.LENGTH, length)
+    block.store_i64(execution.DIGEST, seal_entry(entry, block.load_i64(execution.DIGEST)))
+    block.store_i64(execution.SEQUENCE, entry.load_i64(entries.SEQUENCE))
+    _count(block, tx, outcome)
+    return length
+
+
+@kernel
 def run_entry(tx: Region, block: Region, entry: Region, limit: int) -> int:
     """Run a booked entry to its end in `limit` bytes (multiple of 8); its whole length, or NEEDS_SPACE.
 
@@ -160,15 +175,52 @@ def run_entry(tx: Region, block: Region, entry: Region, limit: int) -> int:
             return NEEDS_SPACE
         outputs_length = 0
         delta_length = 0
-    length = outputs_at + outputs_length + delta_length
-    entry.store_i64(entries.SBE_HEADER_AT, entries.SBE_HEADER)
-    entry.store_i32(entries.OUTCOME, outcome)
-    entry.store_i32(entries.OUTPUTS_LENGTH, outputs_length)
-    entry.store_i32(entries.DELTA_LENGTH, delta_length)
-    entry.store_i32(entries.LENGTH, length)
-    block.store_i64(execution.DIGEST, seal_entry(entry, block.load_i64(execution.DIGEST)))
-    block.store_i64(execution.SEQUENCE, entry.load_i64(entries.SEQUENCE))
-    _count(block, tx, outcome)
+    return _complete(tx, block, entry, outcome, outputs_length, delta_length)
+
+
+@kernel
+def preview_entry(tx: Region, block: Region, entry: Region) -> int:
+    """What `run_entry` would give, with MAX_ENTRY bytes; its length. Afterwards the entry is only booked, as before.
+
+    `block` is of the version that is asked, over the same arena as the one that decides.
+    """
+    limit = block.load_i64(execution.MAX_ENTRY)
+    outputs_at = entries.INPUT + align8(entry.load_i32(entries.INPUT_LENGTH))
+    tx.store_i64(layout.SPACE_EXHAUSTED, 0)
+    tx.store_i64(layout.OUTPUT_USED, 0)
+    outcome = _decide(tx, block, entry, outputs_at, limit)
+    outputs_length = tx.load_i64(layout.OUTPUT_USED)
+    delta_length = 0
+    if outcome == COMMITTED:
+        delta_length = preview(tx, entry, outputs_at + outputs_length, limit - outputs_at - outputs_length)
+        if delta_length < 0:
+            outcome = delta_length
+    rollback(tx)
+    if outcome != COMMITTED:
+        outputs_length = 0
+        delta_length = 0
+    return _complete(tx, block, entry, outcome, outputs_length, delta_length)
+
+
+@kernel
+def book_recorded(tx: Region, block: Region, recorded: Region, scratch: Region) -> None:
+    """Begin to execute a recorded entry (checked, in private or trusted memory) again: its input goes to `scratch`."""
+    outputs_at = entries.INPUT + align8(recorded.load_i32(entries.INPUT_LENGTH))
+    scratch.copy_from(0, recorded, 0, outputs_at)
+    if recorded.load_i32(entries.OUTCOME) != POISONED:
+        scratch.store_i32(entries.OUTCOME, 0)
+    if recorded.load_i32(entries.KIND) == entries.LEADERSHIP:
+        block.store_i64(execution.LOGIC_VERSION, recorded.load_i32(entries.LOGIC_VERSION))
+    book_entry(tx, block, scratch)
+
+
+@kernel
+def run_recorded(tx: Region, block: Region, recorded: Region, scratch: Region) -> int:
+    """Run what `book_recorded` booked; its length, or DIGEST_DIFFERS."""
+    length = run_entry(tx, block, scratch, block.load_i64(execution.MAX_ENTRY))
+    if block.load_i64(execution.DIGEST) != recorded.load_i64(entries.DIGEST):
+        block.store_i64(execution.REPLAYED_OUTCOME, scratch.load_i32(entries.OUTCOME))
+        return DIGEST_DIFFERS
     return length
 
 
@@ -178,15 +230,5 @@ def replay_entry(tx: Region, block: Region, recorded: Region, scratch: Region) -
 
     `scratch` has MAX_ENTRY bytes and holds what execution gave, for a comparison field by field.
     """
-    outputs_at = entries.INPUT + align8(recorded.load_i32(entries.INPUT_LENGTH))
-    scratch.copy_from(0, recorded, 0, outputs_at)
-    if recorded.load_i32(entries.OUTCOME) != POISONED:
-        scratch.store_i32(entries.OUTCOME, 0)
-    if recorded.load_i32(entries.KIND) == entries.LEADERSHIP:
-        block.store_i64(execution.LOGIC_VERSION, recorded.load_i32(entries.LOGIC_VERSION))
-    book_entry(tx, block, scratch)
-    length = run_entry(tx, block, scratch, block.load_i64(execution.MAX_ENTRY))
-    if block.load_i64(execution.DIGEST) != recorded.load_i64(entries.DIGEST):
-        block.store_i64(execution.REPLAYED_OUTCOME, scratch.load_i32(entries.OUTCOME))
-        return DIGEST_DIFFERS
-    return length
+    book_recorded(tx, block, recorded, scratch)
+    return run_recorded(tx, block, recorded, scratch)

@@ -1,4 +1,4 @@
-"""The life of a transaction: begin, savepoint, commit with its delta, rollback.
+"""The life of a transaction: begin, savepoint, commit with its delta (or a preview of it), rollback.
 
 Invariants
     Between transactions no row is touched, the undo memory and the touched list are empty.
@@ -240,11 +240,10 @@ def _finish(tx: Region, entry: Region, place: int, end: int) -> int:
 
 
 @kernel
-def commit(tx: Region, entry: Region, offset: int, limit: int) -> int:
-    """Commit with the delta at `offset` of `entry`, in at most `limit` bytes; the delta's length.
+def preview(tx: Region, entry: Region, offset: int, limit: int) -> int:
+    """As `commit`, and nothing is let go: `rollback`, which the caller must call next, still restores every byte.
 
-    Or a negative outcome, after which the caller must call `rollback`: DUPLICATE_KEY of a unique field that was never
-    assigned, CAPACITY_EXHAUSTED; SPACE_EXHAUSTED is set when it was the delta that had no room.
+    All that a commit stores lies in rows that were saved whole when they were touched, or is saved as links are.
     """
     if tx.load_i64(INSERTIONS) != 0:
         outcome = _try_link_inserted(tx)
@@ -254,8 +253,20 @@ def commit(tx: Region, entry: Region, offset: int, limit: int) -> int:
     if end < 0:
         tx.store_i64(SPACE_EXHAUSTED, 1)
         return CAPACITY_EXHAUSTED
-    _forget(tx)
     return end - offset
+
+
+@kernel
+def commit(tx: Region, entry: Region, offset: int, limit: int) -> int:
+    """Commit with the delta at `offset` of `entry`, in at most `limit` bytes; the delta's length.
+
+    Or a negative outcome, after which the caller must call `rollback`: DUPLICATE_KEY of a unique field that was never
+    assigned, CAPACITY_EXHAUSTED; SPACE_EXHAUSTED is set when it was the delta that had no room.
+    """
+    length = preview(tx, entry, offset, limit)
+    if length >= 0:
+        _forget(tx)
+    return length
 
 
 @kernel

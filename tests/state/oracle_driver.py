@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from statevec.state.verify import verify
 from tests.state.oracle import CAPACITY_EXHAUSTED, DELETED, Model, ModelFaultError, ModelTable
 from tests.state.state_harness import Store
 
+PREVIEWED = 2
+"""How a transaction ended, beside outcomes: its commit was tried and taken back."""
 LOW, HIGH = -(2**63), 2**63 - 1
 VALUES = {
     "i8": [-3, -2, -1, 0, 1, 2, 3, 127, -128, 128],
@@ -216,6 +219,8 @@ class Driver:
             outcome = self.operations()
         if outcome == 0 and self.random.random() < 0.2:
             outcome = 1  # the handler rejects
+        if outcome == 0 and self.random.random() < 0.1:
+            outcome = self.preview()
         if outcome == 0:
             outcome = self.commit()
         if outcome != 0:
@@ -232,17 +237,30 @@ class Driver:
                 return outcome
         return 0
 
+    def preview(self) -> int:
+        """What a commit would give; the caller takes it back."""
+        model = copy.deepcopy(self.model)
+        outcome, length, expected = self.both(
+            lambda: self.committed(self.store.entry.size, self.store.preview),
+            lambda: model.commit(self.store.entry.size),
+        )
+        if outcome == 0:
+            assert self.store.delta(length) == expected
+        return outcome or PREVIEWED
+
     def commit(self) -> int:
         limit = self.random.randrange(0, 300, 8) if self.random.random() < 0.1 else self.store.entry.size
-        outcome, length, expected = self.both(lambda: self.committed(limit), lambda: self.model.commit(limit))
+        outcome, length, expected = self.both(
+            lambda: self.committed(limit, self.store.commit), lambda: self.model.commit(limit)
+        )
         if outcome == 0:
             assert self.store.delta(length) == expected
             self.apply(expected)
         return outcome
 
-    def committed(self, limit: int) -> int:
+    def committed(self, limit: int, commit: Callable[[int], int]) -> int:
         """The delta's length; a negative outcome is raised, as the oracle does it."""
-        length = self.store.commit(limit)
+        length = commit(limit)
         if length < 0:
             # The space for the delta is the only capacity that can be short here when undo memory is not.
             short = length == CAPACITY_EXHAUSTED and self.exact_capacity

@@ -18,6 +18,7 @@ KERNELS = (
     *(getattr(tables, name) for name in tables.__all__),
     transaction.begin,
     transaction.commit,
+    transaction.preview,
     transaction.rollback,
     transaction.savepoint,
     transaction.link_inserted,
@@ -97,6 +98,9 @@ class Store:
 
     def commit(self, limit: int | None = None) -> int:
         return int(self._commit(self.tx, self.entry, 0, self.entry.size if limit is None else limit))
+
+    def preview(self, limit: int) -> int:
+        return int(self._preview(self.tx, self.entry, 0, limit))
 
     def image(self) -> bytes:
         return bytes(self.arena.view)
