@@ -1,0 +1,96 @@
+"""Which logic version decided from which sequence to which: what a journal's leadership and cutover entries say.
+
+An *ordinal* is the number that stands for a logic version in every entry's header. Leadership and cutover entries say
+which content an ordinal means; a version that decided before keeps its ordinal.
+
+Invariant: what is found comes out of checked entries. Nothing is written or locked; a crash leaves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from statevec.engine.instance import Instance
+from statevec.ipc.kernel import kernel
+from statevec.ipc.memory import Region
+from statevec.journal import entry_layout as entries
+from statevec.journal import reader_layout as layout
+from statevec.journal.decode import own_schema
+from statevec.journal.entry_view import Entry
+from statevec.journal.reader import JournalReader, chain_cursor, make_cursor
+from statevec.journal.reader_kernels import next_entry
+from statevec.journal.segments import contiguous_segments
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One logic version decided the entries `first` to `last`, both included; `last` of the present one may grow."""
+
+    ordinal: int
+    content_hash: str
+    first: int
+    last: int
+
+
+@kernel
+def next_change(segment: Region, first: int, cursor: Region) -> int:
+    """Offset of the next leadership, cutover, or entry of another ordinal than the one before; else as `next_entry`."""
+    before = cursor.load_i64(layout.LOGIC_VERSION)
+    while True:
+        offset = next_entry(segment, first, cursor)
+        if offset < 0:
+            return offset
+        kind = segment.load_i32(offset + entries.KIND)
+        if kind == entries.LEADERSHIP or kind == entries.CUTOVER:
+            return offset
+        if segment.load_i32(offset + entries.LOGIC_VERSION) != before:
+            return offset
+
+
+class _History:
+    """Collects what entries say about ordinals."""
+
+    def __init__(self) -> None:
+        self.decided: list[Decided] = []
+        self._hashes: dict[int, str] = {}
+        self._announced = ""
+
+    def see(self, entry: Entry) -> None:
+        if entry.kind == entries.LEADERSHIP:
+            self._hashes.setdefault(entry.logic_version, _content_hash(entry))
+        elif self._announced:
+            self._hashes.setdefault(entry.logic_version, self._announced)
+        self._announced = _content_hash(entry) if entry.kind == entries.CUTOVER else self._announced
+        if not self.decided or self.decided[-1].ordinal != entry.logic_version:
+            self.close(entry.sequence - 1)
+            known = self._hashes.get(entry.logic_version, "")
+            self.decided.append(Decided(entry.logic_version, known, entry.sequence, entry.sequence))
+
+    def close(self, sequence: int) -> None:
+        if self.decided:
+            self.decided[-1] = replace(self.decided[-1], last=sequence)
+
+
+def _content_hash(entry: Entry) -> str:
+    return str(own_schema().decode(entry.input).to_dict()["content_hash"])
+
+
+def deciders(instance: Instance) -> list[Decided]:
+    """Who decided what, in order, as far as the journal's files are written and sound."""
+    unit = instance.genesis.unit
+    segments, _ = contiguous_segments(instance.journal_directory, unit)
+    if not segments:
+        return []
+    reader = JournalReader(instance.journal_directory, unit, segments)
+    cursor = make_cursor(reader.first_position, unit)
+    if reader.first_position == 0:
+        chain_cursor(cursor, 0, 0)
+    history = _History()
+    for segment in segments:
+        region = reader.region(segment)
+        while (offset := next_change(region, segment.first, cursor)) >= 0:
+            history.see(Entry(region.view[offset:]))
+        if cursor.load_i64(layout.POSITION) < segment.end:
+            break
+    history.close(cursor.load_i64(layout.SEQUENCE))
+    return history.decided
