@@ -5,10 +5,10 @@ Nothing is written; a crash leaves nothing.
 
 from __future__ import annotations
 
-from statevec.engine.engine_state import ENGINE_TABLES
 from statevec.engine.instance import Instance
+from statevec.engine.plugin.decoding import decoder_for as decoder_for
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
-from statevec.journal.decode import EntryDecoder, own_schema
+from statevec.journal.decode import own_schema
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalError
@@ -43,15 +43,3 @@ def stored_plugin(instance: Instance, content_hash: str) -> LoadedPlugin:
     if plugin.content_hash != content_hash:
         raise PluginStoreError(f"plugin was changed in the store: content_hash={plugin.content_hash} in {directory}")
     return plugin
-
-
-def decoder_for(plugin: LoadedPlugin) -> EntryDecoder:
-    """A decoder of entries that this plugin decided."""
-    tables = dict(enumerate([*ENGINE_TABLES, *plugin.table_specs]))
-    enums = {
-        (record.table, field.name): field.enum.enum_class
-        for record in plugin.declarations.records.values()
-        for field in record.fields
-        if field.enum is not None
-    }
-    return EntryDecoder(plugin.schema, tables, plugin.rejections, enums)

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("statevec.cli.status", "status", "Show who leads an instance and how far it is."),
     "journal": ("statevec.cli.journal", "journal", "List and print the entries of a journal."),
     "verify": ("statevec.cli.journal", "verify", "Execute a journal again and compare every digest."),
+    "shadow": ("statevec.cli.shadow", "shadow", "Run a candidate version beside the live one and compare decisions."),
     "resume": ("statevec.cli.maintain", "resume", "Clear the halt mark that a disk error left."),
     "ring": ("statevec.cli.maintain", "ring", "Repair a ring."),
     "clean": ("statevec.cli.maintain", "clean", "Remove the shared memory that dead processes left."),

@@ -25,11 +25,11 @@ SEGMENT_SIZE = 2 * log_layout.UNIT
 class RecordedInstance:
     """Make entries with `transfer`, `timer`, `command`, `lead`; then `write` the journal."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, plugin: Path = PLUGIN) -> None:
         prepare_directory(directory)
         self.instance = create_instance(directory)
-        self.plugin = load_plugin(PLUGIN)
-        self.instance.store_plugin(PLUGIN, self.plugin.content_hash)
+        self.plugin = load_plugin(plugin)
+        self.instance.store_plugin(plugin, self.plugin.content_hash)
         self.execution = Execution(self.plugin.table_specs, self.plugin.dispatch("interpreted"))
         self.content = bytearray()
         self._scratch = Region.allocate(log_layout.MAX_ENTRY)

@@ -1,0 +1,306 @@
+"""`Shadow`: a candidate version beside the live one, on the same entries, and what the two decide otherwise.
+
+    lockstep      what would the candidate have decided, here? On the live state, before each entry, rolled back. Only
+                  where both versions lay out their state alike, and blind for state that only the candidate evolves.
+    independent   where would the candidate have taken us? It lives on with a state of its own, from genesis or from
+                  `first` on. Its timers do not fire by themselves: it gets the timers that the log says fired.
+
+Invariants
+    The log is the input, and nothing is written but the report: the leader does not know that there is a shadow.
+    The deciding version runs too, and every digest is compared: what the candidate is measured against is what
+    happened.
+
+State and counts are private memory. A crash leaves the last report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from statevec.engine import execution_layout
+from statevec.engine.engine_state import ENGINE_TABLES, ID_LAST_COUNTER, IDS
+from statevec.engine.execution import LOOP_BUDGET, Execution
+from statevec.engine.instance import Instance
+from statevec.engine.plugin.decoding import decoder_for, tables_of
+from statevec.engine.plugin.loader import LoadedPlugin, Tier
+from statevec.ipc.memory import Region
+from statevec.journal.entry_layout import LEADERSHIP
+from statevec.journal.entry_view import Entry
+from statevec.roles import shadow_layout as layout
+from statevec.roles.shadow_compare import Comparison
+from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, NOTICE
+from statevec.roles.shadow_plugins import ShadowError, decider_of, first_decider, stored_version
+from statevec.roles.shadow_report import ShadowReport, write_report
+from statevec.roles.shadow_rules import Rule, Rules
+from statevec.roles.shadow_source import AT_END, ShadowSource
+from statevec.roles.shadow_tally import Tally
+from statevec.roles.shadow_times import CycleClock
+from statevec.state.arena import ArenaLayout
+
+Mode = Literal["lockstep", "independent"]
+
+TIME_EVERY = 16
+WRITE_SECONDS = 1.0
+PROGRESS_SECONDS = 0.2
+CAUGHT_UP_SECONDS = 1.0
+"""A shadow counts as caught up when it found nothing more to do within this time."""
+PAUSE_SECONDS = 0.000_5
+NEVER = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is compared: entries from sequence `first` on, to `last` if there is one."""
+
+    first: int = 1
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.first < 1 or (self.last is not None and self.last < self.first):
+            raise ShadowError(f"there is no entry to compare: from={self.first} to={self.last}")
+
+
+class Shadow:
+    """A shadow of `instance` for one candidate; `run` it. Raises `ShadowError`, `JournalError`, `LogError`."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        candidate: LoadedPlugin,
+        mode: Mode = "lockstep",
+        rules: Sequence[Rule] = (),
+        compared: Range | None = None,
+        tier: Tier = "compiled",
+    ) -> None:
+        self.instance = instance
+        self.candidate = candidate
+        self.decider = stored_version(instance, first_decider(instance))
+        self.mode = mode
+        self.range = compared or Range()
+        self._same_layout = _layout(self.decider).hash == _layout(candidate).hash
+        self._refuse()
+        max_entry = instance.genesis.max_entry
+        self.execution = Execution(self.decider.table_specs, self.decider.dispatch(tier), max_entry=max_entry)
+        self._candidate_dispatch = candidate.dispatch(tier)
+        self._alone: Execution | None = None
+        if mode == "independent":
+            self._alone = Execution(candidate.table_specs, self._candidate_dispatch, max_entry=max_entry)
+        self._candidate_block = self._alone.block if self._alone else self._lockstep_block(max_entry)
+        self._scratch = self._alone.scratch if self._alone else Region.allocate(max_entry)
+        self.block = self._make_block(max_entry)
+        counters = self._id_counters if mode == "independent" else None
+        self._comparison = Comparison(self.decider, candidate, counters)
+        self._decoders = (decoder_for(self.decider), decoder_for(candidate))
+        self.tally = Tally(Rules(rules), self.range.first)
+        self._clock = CycleClock()
+        self._started = time.monotonic()
+        self._drained_at = -CAUGHT_UP_SECONDS
+        self._finished = False
+        self._source = ShadowSource(instance, self.execution, self.block)
+
+    def _refuse(self) -> None:
+        """What cannot be compared is refused before anything runs."""
+        names = (self.decider, self.candidate)
+        if self.decider.name != self.candidate.name:
+            raise ShadowError(f"these are two plugins: deciding={names[0].name!r} candidate={names[1].name!r}")
+        if self._same_layout:
+            return
+        versions = f"deciding={names[0].version} candidate={names[1].version}"
+        if self.mode == "lockstep":
+            raise ShadowError(
+                f"lockstep needs one layout of state, and that of the candidate differs: {versions}; "
+                "compare with --mode independent"
+            )
+        if self.range.first > 1:
+            raise ShadowError(
+                f"from a sequence on the candidate would need a migrated state: {versions}; leave --from out"
+            )
+
+    def _lockstep_block(self, max_entry: int) -> Region:
+        block = Region.allocate(execution_layout.EXECUTION_SIZE)
+        block.store_i64(execution_layout.DISPATCH, self._candidate_dispatch.address)
+        block.store_i64(execution_layout.BUDGET, LOOP_BUDGET)
+        block.store_i64(execution_layout.MAX_ENTRY, max_entry)
+        return block
+
+    def _make_block(self, max_entry: int) -> Region:
+        block = Region.allocate(layout.SHADOW_SIZE)
+        candidate_tx = self._alone.tx if self._alone else self.execution.tx
+        for offset, value in (
+            (layout.DECIDER_TX, self.execution.tx.address),
+            (layout.DECIDER_BLOCK, self.execution.block.address),
+            (layout.DECIDER_SCRATCH, self.execution.scratch.address),
+            (layout.CANDIDATE_TX, candidate_tx.address),
+            (layout.CANDIDATE_BLOCK, self._candidate_block.address),
+            (layout.CANDIDATE_SCRATCH, self._scratch.address),
+            (layout.SCRATCH_SIZE, max_entry),
+            (layout.MODE, layout.FOLLOW),
+            (layout.STOP_AFTER, self.range.first - 1),
+            (layout.TIME_EVERY, TIME_EVERY),
+            (layout.EQUAL_TABLES, _equal_tables(self.decider, self.candidate)),
+            (layout.EQUAL_OUTPUTS, int(_equal_outputs(self.decider, self.candidate))),
+        ):
+            block.store_i64(offset, value)
+        return block
+
+    def run(
+        self,
+        should_stop: Callable[[], bool],
+        on_progress: Callable[[ShadowReport], None] | None = None,
+        *,
+        until_caught_up: bool = False,
+    ) -> ShadowReport:
+        """Compare until told to stop, until `last`, or until nothing more is there; the last report (it is written)."""
+        written = shown = time.monotonic()
+        if self.range.first == 1:
+            self._begin_comparing()
+        while not self._finished and not should_stop():
+            at_end = self._step()
+            now = time.monotonic()
+            if at_end:
+                self._drained_at = now
+                if until_caught_up or (self.range.last is not None and not self._source.is_live):
+                    break
+                time.sleep(PAUSE_SECONDS)
+            if on_progress is not None and now - shown >= PROGRESS_SECONDS:
+                shown = now
+                on_progress(self.report())
+            if now - written >= WRITE_SECONDS:
+                written = now
+                write_report(self.instance, self.report())
+        self._finished = True
+        self._check_reached()
+        report = self.report()
+        write_report(self.instance, report)
+        return report
+
+    def _check_reached(self) -> None:
+        last = self.range.last
+        if self.execution.sequence < self.range.first - 1 and last is not None:
+            raise ShadowError(
+                f"the journal ends before the range: last={self.execution.sequence} from={self.range.first}"
+            )
+
+    def _step(self) -> bool:
+        """Run some entries; whether nothing more is there."""
+        answer = self._source.step()
+        if answer == AT_END:
+            return True
+        if answer == DECIDER_DIFFERS:
+            raise ShadowError(
+                f"the deciding version {self.decider.name}@{self.decider.version} gave another result than the log "
+                f"has: sequence={self.execution.sequence}; run: statevec verify --instance {self.instance.directory}"
+            )
+        if answer == DIFFERS:
+            self._judge()
+        elif answer == NOTICE:
+            self._note(Entry(self.execution.scratch.view))
+        if self.execution.sequence >= self.block.load_i64(layout.STOP_AFTER):
+            if self.block.load_i64(layout.MODE) == layout.FOLLOW:
+                self._begin_comparing()
+            else:
+                self._finished = True
+        return False
+
+    def _begin_comparing(self) -> None:
+        """From the next entry on the candidate runs too."""
+        if self._alone is not None and self.execution.sequence > 0:
+            self._alone.arena.copy_from(0, self.execution.arena, 0, self.execution.arena.size)
+            for offset in (execution_layout.SEQUENCE, execution_layout.BUDGET, execution_layout.LOGIC_VERSION):
+                self._alone.block.store_i64(offset, self.execution.block.load_i64(offset))
+        self.block.store_i64(layout.MODE, layout.LOCKSTEP if self._alone is None else layout.INDEPENDENT)
+        self.block.store_i64(layout.STOP_AFTER, NEVER if self.range.last is None else self.range.last)
+
+    def _judge(self) -> None:
+        entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
+        self.tally.add(entries, self._comparison.compare(*entries), self._decoders)
+
+    def _note(self, entry: Entry) -> None:
+        """An entry that says who decides from here on."""
+        if entry.kind != LEADERSHIP:
+            raise ShadowError(f"another version decides from sequence={entry.sequence + 1} on: start the shadow again")
+        if decider_of(entry) != self.decider.content_hash:
+            raise ShadowError(
+                f"another version decides without a cutover: sequence={entry.sequence} content_hash={decider_of(entry)}"
+            )
+
+    def _id_counters(self) -> tuple[int, int]:
+        assert self._alone is not None
+        return _id_counter(self.execution), _id_counter(self._alone)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing more was there within the last moments."""
+        return time.monotonic() - self._drained_at < CAUGHT_UP_SECONDS
+
+    def report(self) -> ShadowReport:
+        """What was found so far."""
+        compared = self.block.load_i64(layout.COMPARED)
+        tally, last = self.tally, self.range.first - 1 + compared
+        return ShadowReport(
+            candidate_hash=self.candidate.content_hash,
+            candidate_name=self.candidate.name,
+            candidate_version=self.candidate.version,
+            decider_hash=self.decider.content_hash,
+            decider_name=self.decider.name,
+            decider_version=self.decider.version,
+            instance=self.instance.genesis.instance_id,
+            mode=self.mode,
+            from_sequence=self.range.first,
+            to_sequence=last,
+            compared=compared,
+            same=self.block.load_i64(layout.SAME) + tally.same,
+            expected=tally.expected,
+            unexpected=tally.unexpected,
+            caught_up=self.caught_up,
+            finished=self._finished,
+            migration="",
+            rollback_possible=self._same_layout,
+            updated_ns=time.time_ns(),
+            seconds=round(time.monotonic() - self._started, 3),
+            behind_bytes=self._source.behind_bytes,
+            times=self._clock.times(
+                self.block, {"decider": layout.DECIDER_CYCLES, "candidate": layout.CANDIDATE_CYCLES}
+            ),
+            rules={rule: tally.by_rule[rule] for rule in tally.rule_names},
+            unexpected_places=dict(tally.places.most_common()),
+            first_unexpected=tally.first,
+            worst_unexpected=tally.worst,
+            expected_examples=tally.expected_examples,
+            timeline=tally.bins.timeline(last),
+        )
+
+    def close(self) -> None:
+        """Give the log up."""
+        self._source.close()
+
+
+def _layout(plugin: LoadedPlugin) -> ArenaLayout:
+    return ArenaLayout([*ENGINE_TABLES, *plugin.table_specs])
+
+
+def _id_counter(execution: Execution) -> int:
+    row = execution.layout.tables[ENGINE_TABLES[IDS].name].row(0)
+    return execution.arena.load_i64(row + ID_LAST_COUNTER)
+
+
+def _equal_tables(decider: LoadedPlugin, candidate: LoadedPlugin) -> int:
+    """Bits of the tables whose number, name and record are the same in both versions."""
+    ours, theirs = tables_of(decider), tables_of(candidate)
+    bits = 0
+    for number in ours.keys() & theirs.keys():
+        one, other = ours[number], theirs[number]
+        if one.name == other.name and one.record.hash == other.record.hash:
+            bits |= 1 << number
+    return bits - (1 << 64) if bits >> 63 else bits
+
+
+def _equal_outputs(decider: LoadedPlugin, candidate: LoadedPlugin) -> bool:
+    """Whether every message that either version emits is laid out alike in both schemas."""
+    emitted = decider.outputs.keys() | candidate.outputs.keys()
+    ours = {each.id: each for each in decider.schema.messages.values()}
+    theirs = {each.id: each for each in candidate.schema.messages.values()}
+    return all(number in ours and number in theirs and ours[number] == theirs[number] for number in emitted)

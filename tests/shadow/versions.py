@@ -1,0 +1,89 @@
+"""Versions of the desk plugin and instances whose journal it decided."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+from statevec.engine.plugin.loader import LoadedPlugin, Tier, load_plugin
+from statevec.roles.shadow import Mode, Range, Shadow
+from statevec.roles.shadow_report import ShadowReport
+from statevec.roles.shadow_rules import Rule
+from tests.audit.recorded_instance import RecordedInstance
+
+DESK = Path(__file__).parent / "desk"
+INSTRUMENTS = 8
+
+DEARER = ("order.price = message.price", "order.price = message.price + 2")
+"""One tick pair more for each order."""
+STRICTER = (
+    "        return tx.reject(EMPTY)\n",
+    "        return tx.reject(EMPTY)\n    if message.price > 150:\n        return tx.reject(TOO_DEAR)\n",
+)
+TWICE = (
+    "    position.quotes = position.quotes + 1\n",
+    "    if message.price > 150:\n        more = tx.emit.order()\n        more.order_id = tx.next_id()\n"
+    "        more.instrument = message.instrument\n        more.price = 1\n        more.quantity = 1\n"
+    "    position.quotes = position.quotes + 1\n",
+)
+"""Above 150 a second order: an id more than the deciding version makes."""
+WIDER = ("    quotes: i64\n", "    quotes: i64\n    refused: i64\n")
+"""Another layout of state, the same decisions."""
+
+
+def desk_version(
+    directory: Path, *changes: tuple[str, str], version: str = "2.0.0", schema: tuple[str, str] | None = None
+) -> Path:
+    """A copy of the plugin in `directory`/`version` with texts replaced."""
+    copy = directory / f"desk-{version}"
+    shutil.copytree(DESK, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    source = (copy / "desk.py").read_text()
+    for before, after in (('version="1.0.0"', f'version="{version}"'), *changes):
+        assert before in source, before
+        source = source.replace(before, after)
+    (copy / "desk.py").write_text(source)
+    if schema is not None:
+        text = (copy / "desk.xml").read_text()
+        assert schema[0] in text
+        (copy / "desk.xml").write_text(text.replace(*schema))
+    return copy
+
+
+class RecordedDesk(RecordedInstance):
+    """An instance that version 1.0.0 of the desk decided."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, DESK)
+
+    def quote(self, instrument: int, price: int, quantity: int = 10) -> int:
+        """Append a quote; its sequence."""
+        values = {"instrument": instrument, "price": price, "quantity": quantity}
+        self.append(1, self.plugin.schema.encode("Quote", values), source=1)
+        return self.execution.sequence
+
+    def random_quotes(self, count: int, seed: int) -> None:
+        """Quotes from 100 to 199, some empty, and timers."""
+        print(f"seed={seed}")
+        source = random.Random(seed)
+        for _ in range(count):
+            self.quote(source.randrange(INSTRUMENTS), source.randrange(100, 200), source.choice([0, 5, 10, 20]))
+            if source.random() < 0.1:
+                self.timer(source.randrange(INSTRUMENTS))
+
+
+def shadow_of(
+    recorded: RecordedInstance,
+    candidate: Path | LoadedPlugin,
+    mode: Mode = "lockstep",
+    rules: list[Rule] | None = None,
+    compared: Range | None = None,
+    tier: Tier = "interpreted",
+) -> ShadowReport:
+    """Run a shadow over all that was recorded."""
+    loaded = load_plugin(candidate) if isinstance(candidate, Path) else candidate
+    running = Shadow(recorded.instance, loaded, mode, rules or [], compared, tier)
+    try:
+        return running.run(lambda: False, until_caught_up=True)
+    finally:
+        running.close()
