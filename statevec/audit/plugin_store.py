@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.decoding import decoder_for as decoder_for
-from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
+from statevec.engine.plugin.loader import LoadedPlugin
+from statevec.engine.store import PluginStore
 from statevec.journal.decode import own_schema
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalError
 from statevec.journal.reader import JournalReader
-
-
-class PluginStoreError(JournalError):
-    """The logic version that decided is not in the store, or is not what it was."""
 
 
 def deciding_hash(leadership: Entry) -> str:
@@ -30,16 +27,10 @@ def first_decider(reader: JournalReader) -> str | None:
     if first is None:
         return None
     if first.kind != LEADERSHIP:
-        raise PluginStoreError(f"journal does not begin with a leadership: sequence={first.sequence} {first.kind_name}")
+        raise JournalError(f"journal does not begin with a leadership: sequence={first.sequence} {first.kind_name}")
     return deciding_hash(first)
 
 
 def stored_plugin(instance: Instance, content_hash: str) -> LoadedPlugin:
-    """Load a plugin from the store, and make sure that it is the one that decided."""
-    directory = instance.plugin_directory(content_hash)
-    if not directory.is_dir():
-        raise PluginStoreError(f"plugin is not in the store: content_hash={content_hash} directory={directory}")
-    plugin = load_plugin(directory)
-    if plugin.content_hash != content_hash:
-        raise PluginStoreError(f"plugin was changed in the store: content_hash={plugin.content_hash} in {directory}")
-    return plugin
+    """Load a plugin from the instance's store, verified; StoreError says what is missing or damaged."""
+    return PluginStore(instance.directory).load(content_hash)

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import click
 import msgspec
 
-from statevec.audit.plugin_store import PluginStoreError, decoder_for, first_decider, stored_plugin
+from statevec.audit.plugin_store import decoder_for, first_decider, stored_plugin
 from statevec.audit.verify import Verification, verify_instance
 from statevec.engine.instance import Instance, open_instance
+from statevec.engine.store import StoreError
 from statevec.journal.decode import EntryDecoder, hex64
 from statevec.journal.entry_layout import ENTRY_KINDS, PADDING
 from statevec.journal.entry_view import Entry
@@ -70,7 +71,7 @@ def _decoder(instance: Instance, reader: JournalReader) -> EntryDecoder:
         return EntryDecoder()
     try:
         return decoder_for(stored_plugin(instance, content_hash))
-    except PluginStoreError as error:
+    except StoreError as error:
         click.echo(f"warning: {error}; messages and records are shown as bytes", err=True)
         return EntryDecoder()
 

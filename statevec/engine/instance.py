@@ -15,7 +15,7 @@ Invariants
     Its holder never forks, since a child would hold the lock too.
 
 A crash leaves the old or the new version of a small file, and possibly a temporary one (`.NAME.tmp`) that the
-next write replaces; a plugin's copy that was not finished has a temporary name and is made again.
+next write replaces. For `plugins/` see `store`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import shutil
 import socket
 import time
 from dataclasses import dataclass
@@ -200,23 +199,6 @@ class Instance:
     def leader(self) -> LeaderRecord | None:
         """Who took the lock last, None when that is not known."""
         return read_leader(self.directory)
-
-    def store_plugin(self, source: Path, content_hash: str) -> Path:
-        """Copy a plugin's files into the store, durably, unless they are there; returns the copy's directory."""
-        target = self.plugin_directory(content_hash)
-        if target.is_dir():
-            return target
-        temporary = target.with_name(f".{content_hash}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-        for directory, _, names in os.walk(temporary):
-            for name in names:
-                with open(Path(directory, name), "rb") as file:
-                    os.fsync(file.fileno())
-            sync_directory(Path(directory))
-        os.rename(temporary, target)
-        sync_directory(target.parent)
-        return target
 
 
 def read_leader(directory: Path) -> LeaderRecord | None:

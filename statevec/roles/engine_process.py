@@ -35,6 +35,7 @@ from statevec.engine.instance import (
     replace_file,
 )
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
+from statevec.engine.store import PluginStore
 from statevec.roles.events import report
 from statevec.roles.leader import Leader
 from statevec.roles.locked_memory import lock_memory
@@ -92,11 +93,11 @@ def run_engine(
             "gateways": {gateway.name: gateway.messages for gateway in config.gateway},
         }
         if lock.previous is None or not lock.previous.content_hash:
-            instance.store_plugin(config.plugin_directory, plugin.content_hash)
+            PluginStore(instance.directory).keep(plugin)
             lock.record(**facts)  # before there is a log: whoever attaches to one finds them
         leader = _take_lead(instance, config, execution, plugin, accept_clock, lock.previous)
         try:
-            instance.store_plugin(config.plugin_directory, plugin.content_hash)  # before it decides anything
+            PluginStore(instance.directory).keep(plugin)  # before it decides anything
             leader.begin()
             lock.record(**facts, epoch=leader.epoch, rings=leader.sources)
             problem = lock_memory()

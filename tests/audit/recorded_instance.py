@@ -10,6 +10,7 @@ from statevec.engine.execute import book_entry, run_entry
 from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import create_instance, prepare_directory
 from statevec.engine.plugin.loader import load_plugin
+from statevec.engine.store import PluginStore
 from statevec.ipc import log_layout
 from statevec.ipc.memory import Region
 from statevec.journal import admin_layout
@@ -29,7 +30,7 @@ class RecordedInstance:
         prepare_directory(directory)
         self.instance = create_instance(directory)
         self.plugin = load_plugin(plugin)
-        self.instance.store_plugin(plugin, self.plugin.content_hash)
+        PluginStore(self.instance.directory).keep(self.plugin)
         self.execution = Execution(self.plugin.table_specs, self.plugin.dispatch("interpreted"))
         self.content = bytearray()
         self._scratch = Region.allocate(log_layout.MAX_ENTRY)

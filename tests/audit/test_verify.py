@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from statevec.audit.plugin_store import PluginStoreError
 from statevec.audit.verify import VerifyError, verify_instance
 from statevec.engine.instance import InstanceError, create_instance, prepare_directory
+from statevec.engine.store import StoreError
 from statevec.journal import entry_layout as layout
 from tests.audit.recorded_instance import RecordedInstance
 
@@ -133,8 +133,8 @@ def test_a_changed_or_missing_plugin_is_refused(recorded):
     store = recorded.instance.plugin_directory(recorded.plugin.content_hash)
     with open(store / "ledger.py", "a", encoding="utf-8") as file:
         file.write("# changed\n")
-    with pytest.raises(PluginStoreError, match="was changed"):
+    with pytest.raises(StoreError, match="was changed"):
         verify_instance(recorded.instance.directory)
     store.rename(store.with_name("elsewhere"))
-    with pytest.raises(PluginStoreError, match="is not in the store"):
+    with pytest.raises(StoreError, match="not in the store"):
         verify_instance(recorded.instance.directory)

@@ -131,17 +131,6 @@ def test_a_halt_mark_stays_until_it_is_cleared(instance: Instance) -> None:
     instance.refuse_when_halted()
 
 
-def test_a_plugin_is_stored_once_under_its_hash(instance: Instance, tmp_path: Path) -> None:
-    source = tmp_path / "plugin"
-    (source / "__pycache__").mkdir(parents=True)
-    (source / "plugin.py").write_text("x = 1\n")
-    stored = instance.store_plugin(source, "ab12")
-    assert stored == instance.directory / "plugins" / "ab12"
-    assert sorted(each.name for each in stored.iterdir()) == ["plugin.py"]
-    (source / "plugin.py").write_text("x = 2\n")
-    assert instance.store_plugin(source, "ab12").joinpath("plugin.py").read_text() == "x = 1\n"
-
-
 def test_the_file_system_of_a_path_is_known() -> None:
     assert file_system_of(Path("/dev/shm")) == "tmpfs"
     assert file_system_of(Path("/proc/self")) == "proc"
