@@ -26,13 +26,14 @@ from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.decoding import decoder_for, tables_of
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
+from statevec.engine.store import PluginStore
 from statevec.ipc.memory import Region
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
 from statevec.roles.shadow_compare import Comparison
 from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, NOTICE
-from statevec.roles.shadow_plugins import ShadowError, decider_of, first_decider, stored_version
+from statevec.roles.shadow_plugins import ShadowError, decider_of, first_decider
 from statevec.roles.shadow_report import ShadowReport, write_report
 from statevec.roles.shadow_rules import Rule, Rules
 from statevec.roles.shadow_source import AT_END, ShadowSource
@@ -77,7 +78,8 @@ class Shadow:
     ) -> None:
         self.instance = instance
         self.candidate = candidate
-        self.decider = stored_version(instance, first_decider(instance))
+        self._store = PluginStore(instance.directory)
+        self.decider = self._store.load(first_decider(instance))
         self.mode = mode
         self.range = compared or Range()
         self._same_layout = _layout(self.decider).hash == _layout(candidate).hash

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from statevec.engine.instance import PLUGINS_DIRECTORY, Instance
+from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
+from statevec.engine.store import PluginStore
 from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader, make_cursor
-
-HASH_PREFIX_MINIMUM = 6
 
 
 class ShadowError(Exception):
@@ -39,28 +38,12 @@ def first_decider(instance: Instance) -> str:
     return leader.content_hash
 
 
-def stored_version(instance: Instance, content_hash: str) -> LoadedPlugin:
-    """A version that decided, from the instance's store."""
-    directory = instance.plugin_directory(content_hash)
-    if not directory.is_dir():
-        raise ShadowError(f"the deciding version is not in the store: content_hash={content_hash}")
-    loaded = load_plugin(directory)
-    if loaded.content_hash != content_hash:
-        raise ShadowError(f"the deciding version was changed in the store: found={loaded.content_hash} in {directory}")
-    return loaded
-
-
 def find_candidate(instance: Instance, named: str) -> LoadedPlugin:
-    """The version named by a directory, by `name@version` or by the first digits of its content hash."""
+    """The version named by a directory, by `name@version` or by the first digits of its content hash.
+
+    Raises `PluginError` and `StoreError`.
+    """
     if Path(named).is_dir():
         return load_plugin(named)
-    stored = sorted(each for each in (instance.directory / PLUGINS_DIRECTORY).iterdir() if each.name[0] != ".")
-    if len(named) >= HASH_PREFIX_MINIMUM and "@" not in named:
-        found = [load_plugin(each) for each in stored if each.name.startswith(named)]
-    else:
-        found = [each for each in map(load_plugin, stored) if f"{each.name}@{each.version}" == named]
-    if len(found) != 1:
-        known = ", ".join(each.name for each in stored) or "nothing"
-        problem = "is ambiguous" if found else "is neither a directory nor in the store"
-        raise ShadowError(f"candidate {named!r} {problem}; the store has {known}")
-    return found[0]
+    store = PluginStore(instance.directory)
+    return store.load(store.find(named).content_hash)

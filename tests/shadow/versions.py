@@ -18,8 +18,9 @@ INSTRUMENTS = 8
 DEARER = ("order.price = message.price", "order.price = message.price + 2")
 """One tick pair more for each order."""
 STRICTER = (
-    "        return tx.reject(EMPTY)\n",
-    "        return tx.reject(EMPTY)\n    if message.price > 150:\n        return tx.reject(TOO_DEAR)\n",
+    "    if message.instrument not in tx.positions:\n",
+    "    if message.price > 150:\n        tx.reject(TOO_DEAR)\n        return\n"
+    "    if message.instrument not in tx.positions:\n",
 )
 TWICE = (
     "    position.quotes = position.quotes + 1\n",

@@ -21,7 +21,8 @@ class Position:
 @desk.on("Quote")
 def on_quote(tx, message):
     if message.quantity <= 0:
-        return tx.reject(EMPTY)
+        tx.reject(EMPTY)
+        return
     if message.instrument not in tx.positions:
         tx.positions.insert(message.instrument)
     position = tx.positions.edit(message.instrument)
