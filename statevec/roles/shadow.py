@@ -24,10 +24,9 @@ from statevec.engine import execution_layout
 from statevec.engine.engine_state import ENGINE_TABLES, ID_LAST_COUNTER, IDS
 from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import Instance
-from statevec.engine.plugin.decoding import decoder_for, tables_of
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
 from statevec.engine.store import PluginStore
-from statevec.ipc.memory import Region
+from statevec.ipc.memory import Region, signed64
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
@@ -92,11 +91,10 @@ class Shadow:
             self._alone = Execution(candidate.table_specs, self._candidate_dispatch, max_entry=max_entry)
         self._candidate_block = self._alone.block if self._alone else self._lockstep_block(max_entry)
         self._scratch = self._alone.scratch if self._alone else Region.allocate(max_entry)
-        self.block = self._make_block(max_entry)
         counters = self._id_counters if mode == "independent" else None
         self._comparison = Comparison(self.decider, candidate, counters)
-        self._decoders = (decoder_for(self.decider), decoder_for(candidate))
-        self.tally = Tally(Rules(rules), self.range.first)
+        self.block = self._make_block(max_entry)
+        self.tally = Tally(Rules(rules), self.range.first, self.decider, candidate)
         self._clock = CycleClock()
         self._started = time.monotonic()
         self._drained_at = -CAUGHT_UP_SECONDS
@@ -142,8 +140,8 @@ class Shadow:
             (layout.MODE, layout.FOLLOW),
             (layout.STOP_AFTER, self.range.first - 1),
             (layout.TIME_EVERY, TIME_EVERY),
-            (layout.EQUAL_TABLES, _equal_tables(self.decider, self.candidate)),
-            (layout.EQUAL_OUTPUTS, int(_equal_outputs(self.decider, self.candidate))),
+            (layout.EQUAL_TABLES, signed64(sum(1 << number for number in self._comparison.equal_tables))),
+            (layout.EQUAL_OUTPUTS, int(self._comparison.equal_outputs)),
         ):
             block.store_i64(offset, value)
         return block
@@ -218,7 +216,7 @@ class Shadow:
 
     def _judge(self) -> None:
         entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
-        self.tally.add(entries, self._comparison.compare(*entries), self._decoders)
+        self.tally.add(entries, self._comparison.compare(*entries))
 
     def _note(self, entry: Entry) -> None:
         """An entry that says who decides from here on."""
@@ -287,22 +285,3 @@ def _layout(plugin: LoadedPlugin) -> ArenaLayout:
 def _id_counter(execution: Execution) -> int:
     row = execution.layout.tables[ENGINE_TABLES[IDS].name].row(0)
     return execution.arena.load_i64(row + ID_LAST_COUNTER)
-
-
-def _equal_tables(decider: LoadedPlugin, candidate: LoadedPlugin) -> int:
-    """Bits of the tables whose number, name and record are the same in both versions."""
-    ours, theirs = tables_of(decider), tables_of(candidate)
-    bits = 0
-    for number in ours.keys() & theirs.keys():
-        one, other = ours[number], theirs[number]
-        if one.name == other.name and one.record.hash == other.record.hash:
-            bits |= 1 << number
-    return bits - (1 << 64) if bits >> 63 else bits
-
-
-def _equal_outputs(decider: LoadedPlugin, candidate: LoadedPlugin) -> bool:
-    """Whether every message that either version emits is laid out alike in both schemas."""
-    emitted = decider.outputs.keys() | candidate.outputs.keys()
-    ours = {each.id: each for each in decider.schema.messages.values()}
-    theirs = {each.id: each for each in candidate.schema.messages.values()}
-    return all(number in ours and number in theirs and ours[number] == theirs[number] for number in emitted)

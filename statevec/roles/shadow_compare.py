@@ -22,9 +22,11 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from statevec.engine.engine_state import ENGINE_TABLES, ID_BITS, IDS
-from statevec.engine.plugin.decoding import decoder_for, tables_of
+from statevec.engine.plugin.decoding import tables_of
 from statevec.engine.plugin.loader import LoadedPlugin
-from statevec.journal.entry_view import Entry
+from statevec.journal.entry_layout import DELETED
+from statevec.journal.entry_view import Change, Entry, Output
+from statevec.roles.shadow_side import Fields, Side
 
 MISSING = "missing"
 """Stands for what one version has and the other has not."""
@@ -92,39 +94,33 @@ class Comparison:
     """
 
     def __init__(
-        self,
-        decider: LoadedPlugin,
-        candidate: LoadedPlugin,
-        counters: Callable[[], tuple[int, int]] | None = None,
-        ids: IdPairs | None = None,
+        self, decider: LoadedPlugin, candidate: LoadedPlugin, counters: Callable[[], tuple[int, int]] | None = None
     ) -> None:
-        self._decided = decoder_for(decider)
-        self._candidate = decoder_for(candidate)
-        self._keys = {
-            table.name: table.indexes[0].field
-            for plugin in (decider, candidate)
-            for table in tables_of(plugin).values()
-        }
+        self.sides = (Side(decider), Side(candidate))
+        self.equal_tables = equal_tables(decider, candidate)
+        """Numbers of the tables that are the same in both versions."""
+        self.equal_outputs = equal_outputs(decider, candidate)
+        """Whether all messages that either version emits are laid out alike."""
+        self.ids = IdPairs()
         self._counters = counters
-        self.ids = ids or IdPairs()
-        self._shift = 0
-        """By how much the candidate's id counter was ahead before the entry."""
 
     def compare(self, decided: Entry, candidate: Entry) -> list[Difference]:
         """All differences: the outcome's first, then outputs, then records; empty when there are none."""
-        self._shift = self.ids.shift
+        shift = self.ids.shift
         if self._counters is not None:
             self.ids.advance(*self._counters())
         found = []
         if decided.outcome != candidate.outcome:
             found.append(Difference("outcome", "", "", "outcome", decided.outcome_name, candidate.outcome_name))
-        found += self._outputs(decided, candidate)
-        found += self._records(decided, candidate)
+        found += self._outputs(decided.outputs(), candidate.outputs())
+        found += self._records(decided.changes(), candidate.changes(), shift)
         return found
 
-    def _outputs(self, decided: Entry, candidate: Entry) -> Iterator[Difference]:
-        left = [_output(self._decided.output(each)) for each in decided.outputs()]
-        right = [_output(self._candidate.output(each)) for each in candidate.outputs()]
+    def _outputs(self, decided: list[Output], candidate: list[Output]) -> Iterator[Difference]:
+        if self.equal_outputs and _bytes_of(decided) == _bytes_of(candidate):
+            return
+        left = [self.sides[0].output(each) for each in decided]
+        right = [self.sides[1].output(each) for each in candidate]
         sides = (_grouped(left), _grouped(right))
         for name in dict.fromkeys([*sides[0], *sides[1]]):
             for number, (one, other) in enumerate(zip_longest(*(side.get(name, ()) for side in sides))):
@@ -133,52 +129,70 @@ class Comparison:
         if orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]):
             yield Difference("output", "", "order", "outputs.order", " ".join(orders[0]), " ".join(orders[1]))
 
-    def _records(self, decided: Entry, candidate: Entry) -> Iterator[Difference]:
-        sides = (
-            dict(self._record(self._decided.change(each), False) for each in decided.changes()),
-            dict(self._record(self._candidate.change(each), True) for each in candidate.changes()),
-        )
-        for place in dict.fromkeys([*sides[0], *sides[1]]):
-            table, key = place[:2]
-            path = f"records.{table}[{key}]" + (".deleted" if place[2] else "")
-            yield from self._pair("record", table, path, sides[0].get(place), sides[1].get(place))
+    def _records(self, decided: list[Change], candidate: list[Change], shift: int) -> Iterator[Difference]:
+        pairs = [pair for pair in zip_longest(decided, candidate) if not self._is_equal(*pair)]
+        left = dict(self._record(0, each, 0) for each, _ in pairs if each is not None)
+        right = dict(self._record(1, each, shift) for _, each in pairs if each is not None)
+        for place in dict.fromkeys([*left, *right]):
+            table, key, deleted = place
+            path = f"records.{table}[{key}]" + (".deleted" if deleted else "")
+            yield from self._pair("record", table, path, left.get(place), right.get(place))
 
-    def _record(self, change: dict[str, Any], of_candidate: bool) -> tuple[tuple[str, Any, bool], dict[str, Any]]:
+    def _is_equal(self, one: Change | None, other: Change | None) -> bool:
+        return (
+            one is not None
+            and other is not None
+            and one.table in self.equal_tables
+            and (one.table, one.operation, one.image) == (other.table, other.operation, other.image)
+        )
+
+    def _record(self, side: int, change: Change, shift: int) -> tuple[tuple[str, Any, bool], Fields]:
         """What a change is compared by (a key may be deleted and inserted again), and what of it is compared."""
-        table, fields = str(change["table"]), change.get("fields")
-        deleted = change["operation"] == "deleted"
-        if fields is None:
-            return (table, change["row"], deleted), {"operation": change["operation"], "bytes": change["bytes"]}
-        key = fields[self._keys[table]]
-        if of_candidate:
+        table, key, fields = self.sides[side].change(change)
+        if side == 1:
             key = self.ids.meaning(key)
-            if table == IDS_TABLE:
-                fields = fields | {"last_counter": fields["last_counter"] - self._shift}
-        return (table, key, deleted), {"operation": change["operation"], **fields}
+            if shift and table == IDS_TABLE:
+                fields["last_counter"] -= shift
+        return (table, key, change.operation == DELETED), {"operation": change.operation_name, **fields}
 
     def _pair(
-        self, part: Part, name: str, path: str, decided: dict[str, Any] | None, candidate: dict[str, Any] | None
+        self, part: Part, name: str, path: str, decided: Fields | None, candidate: Fields | None
     ) -> Iterator[Difference]:
         """An output or a record of both sides, None where one has none."""
         if decided is None or candidate is None:
             values = (MISSING if each is None else each for each in (decided, candidate))
             yield Difference(part, name, "", path, *values)
-            return
-        for field in dict.fromkeys([*decided, *candidate]):
-            one, other = decided.get(field, MISSING), candidate.get(field, MISSING)
-            if one != other and one != self.ids.meaning(other):
-                yield Difference(part, name, field, f"{path}.{field}", one, other)
+        elif decided != candidate:
+            for field in dict.fromkeys([*decided, *candidate]):
+                one, other = decided.get(field, MISSING), candidate.get(field, MISSING)
+                if one != other and one != self.ids.meaning(other):
+                    yield Difference(part, name, field, f"{path}.{field}", one, other)
 
 
-def _output(decoded: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and what is compared of a decoded output."""
-    body = decoded.get("fields") or {"bytes": decoded.get("bytes", "")}
-    expiry = {"expires_ns": decoded["expires_ns"]} if decoded["expires_ns"] else {}
-    return decoded.get("message", "?"), {**body, **expiry}
+def equal_tables(decider: LoadedPlugin, candidate: LoadedPlugin) -> set[int]:
+    """Numbers of the tables whose name and record are the same in both versions."""
+    ours, theirs = tables_of(decider), tables_of(candidate)
+    return {
+        number
+        for number in ours.keys() & theirs.keys()
+        if ours[number].name == theirs[number].name and ours[number].record.hash == theirs[number].record.hash
+    }
 
 
-def _grouped(outputs: list[tuple[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def equal_outputs(decider: LoadedPlugin, candidate: LoadedPlugin) -> bool:
+    """Whether every message that either version emits is laid out alike in both schemas."""
+    emitted = decider.outputs.keys() | candidate.outputs.keys()
+    ours = {each.id: each for each in decider.schema.messages.values()}
+    theirs = {each.id: each for each in candidate.schema.messages.values()}
+    return all(number in ours and number in theirs and ours[number] == theirs[number] for number in emitted)
+
+
+def _bytes_of(outputs: list[Output]) -> list[tuple[bytes, int]]:
+    return [(each.message, each.expires_ns) for each in outputs]
+
+
+def _grouped(outputs: list[tuple[str, Fields]]) -> dict[str, list[Fields]]:
+    found: dict[str, list[Fields]] = {}
     for name, body in outputs:
         found.setdefault(name, []).append(body)
     return found

@@ -144,12 +144,12 @@ class Rules:
         self.rules = list(rules)
         self._conditions = {rule.name: [parse_condition(text) for text in rule.when] for rule in rules}
 
-    def explain(self, differences: Sequence[Difference], message: dict[str, Any] | None) -> list[str | None]:
+    def explain(self, differences: Sequence[Difference], message: str, fields: dict[str, Any]) -> list[str | None]:
         """For each difference of one entry the name of the first rule that covers it, or None.
 
-        `message` is the decoded input: its `message` and `fields`.
+        `message` and `fields` are of the input.
         """
-        applicable = [rule for rule in self.rules if self._applies(rule, message or {})]
+        applicable = [rule for rule in self.rules if self._applies(rule, message, fields)]
         found = [next((rule.name for rule in applicable if covers(rule, each)), None) for each in differences]
         outcome = next((name for name, each in zip(found, differences, strict=True) if each.part == "outcome"), None)
         if outcome is not None:
@@ -158,10 +158,9 @@ class Rules:
             ]
         return found
 
-    def _applies(self, rule: Rule, message: dict[str, Any]) -> bool:
-        if rule.input is not None and rule.input != message.get("message"):
+    def _applies(self, rule: Rule, message: str, fields: dict[str, Any]) -> bool:
+        if rule.input is not None and rule.input != message:
             return False
-        fields = message.get("fields") or {}
         return all(condition.holds(fields) for condition in self._conditions[rule.name])
 
 

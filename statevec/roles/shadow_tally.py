@@ -13,14 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from statevec.engine.plugin.decoding import decoder_for
+from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.journal.decode import EntryDecoder
 from statevec.journal.entry_view import Entry
 from statevec.roles.shadow_compare import Difference
 from statevec.roles.shadow_report import Example, Found, Timeline
 from statevec.roles.shadow_rules import Rules, is_one_sided
+from statevec.roles.shadow_side import Side
 
 FIRST_EXAMPLES = 5
 PLACES_MAX = 200
+_NONE: list[str | None] = [None]
 OTHER_PLACES = "elsewhere"
 BINS = 120
 
@@ -49,8 +53,10 @@ class _Bins:
 class Tally:
     """`add` an entry that the kernels found different; the counts are attributes."""
 
-    def __init__(self, rules: Rules, first_sequence: int) -> None:
+    def __init__(self, rules: Rules, first_sequence: int, decider: LoadedPlugin, candidate: LoadedPlugin) -> None:
         self._rules = rules
+        self._side = Side(decider)
+        self._decoders = (decoder_for(decider), decoder_for(candidate))
         self.same = 0
         """Entries whose bytes differ and whose meaning does not."""
         self.expected = 0
@@ -72,20 +78,23 @@ class Tally:
         self,
         entries: tuple[Entry, Entry],
         differences: Sequence[Difference],
-        decoders: tuple[EntryDecoder, EntryDecoder],
     ) -> None:
         """Take in what two versions gave for one input, the decider's first."""
         if not differences:
             self.same += 1
             return
         decided = entries[0]
-        names = self._rules.explain(differences, decoders[0].input(decided) if self._rules.rules else None)
+        names = (
+            self._rules.explain(differences, *self._side.input(decided))
+            if self._rules.rules
+            else _NONE * len(differences)
+        )
         self.by_rule.update({name for name in names if name is not None})
         unexpected = None in names
         self.bins.add(decided.sequence, unexpected)
 
         def example() -> Example:
-            return _example(entries, differences, names, decoders)
+            return _example(entries, differences, names, self._decoders)
 
         if unexpected:
             self.unexpected += 1
