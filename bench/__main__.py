@@ -12,7 +12,7 @@ import time
 
 from bench import report
 
-MODULES = ("ring", "python_calls", "sbe", "transaction", "live")
+MODULES = ("ring", "python_calls", "sbe", "transaction", "live", "durability", "start")
 
 
 def main() -> int:

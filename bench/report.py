@@ -88,6 +88,7 @@ def write_table() -> Path:
         for figure in content["figures"]:
             if figure["excludes"]:
                 lines.append(f"- {figure['name']}: excludes {figure['excludes']}")
+            lines += [f"- {figure['name']}: {peer} is not there: {why}" for peer, why in figure["missing"].items()]
         lines.append("")
     path = RESULTS / "README.md"
     path.write_text("\n".join(lines).rstrip() + "\n")

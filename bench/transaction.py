@@ -1,48 +1,86 @@
-"""Re-execution of a hedge journal with digest check, on one core: both tiers, from the journal of a real run.
+"""Re-execution of a hedge journal on one core: both tiers, what the checks cost, and what a growing table costs.
 
-The journal is made once by `statevec demo`, flat out. A sample is one whole verification; compiling and loading the
-plugin are not in it.
+The journal is that of a real engine with a feed, a desk and a venue around it (`hedge_feed`): about nine entries in ten
+are quotes. Every entry's hash and chain is checked before it is executed, and its digest is compared afterwards.
 """
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from bench.figure import Comparison
-from statevec.audit.verify import Verification, verify_instance
+from bench.engine import MeasuredEngine, Surroundings, work_directory
+from bench.figure import Comparison, alternate
+from bench.growth import measure_growth
+from bench.hedge_feed import PLUGIN
+from bench.processes import FIRST_CORE, pinned
+from bench.unchecked import load_unchecked
+from statevec.engine.execution import Execution
+from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
+from statevec.engine.replay import replay
+from statevec.journal.reader import JournalReader
+from statevec.journal.recovery import find_end
 
-CASES = (
-    ("re-execution, compiled", "compiled", 10e6, "≥ 10 M/s"),
-    ("re-execution, interpreted", "interpreted", 100e3, "≥ 100 k/s"),
-)
+UNCHECKED = "without checks"
+COMPILED_LEAST, INTERPRETED_LEAST = 10e6, 100e3
+CHECKED_LEAST_OF_UNCHECKED = 1 / 1.2
 
 
-def measure(smoke: bool = False) -> list[Comparison]:
-    """Transactions a second of both tiers; the run fails unless every digest is reproduced."""
-    folder = Path(tempfile.mkdtemp(prefix="statevec-bench-"))
+@contextmanager
+def recorded_journal(seconds: float) -> Iterator[Path]:
+    """The journal that an engine wrote in that time, flat out."""
+    folder = work_directory()
     try:
-        instance = folder / "run"
-        ticks = 500 if smoke else 200_000
-        command = [sys.executable, "-m", "statevec.cli.main", "demo", "--generated", str(ticks), "--rate", "0"]
-        options = ["--directory", str(instance), "--durability", "memory", "--format", "json"]
-        subprocess.run([*command, *options], check=True, capture_output=True, timeout=900)
-        found = next(path.parent for path in instance.rglob("instance.json"))
-        return [_figure(found, *case, rounds=1 if smoke else 3) for case in CASES]
+        with MeasuredEngine("memory") as engine:
+            with Surroundings(engine) as surroundings:
+                surroundings.drive(seconds)
+            engine.stop()
+            shutil.move(engine.folder / "instance" / "journal", folder / "journal")
+            engine.drop_shared_memory()
+        yield folder / "journal"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _figure(instance: Path, name: str, tier: str, least: float, target: str, *, rounds: int) -> Comparison:
-    figure = Comparison(name, "transactions/s", "higher", target=target, excludes="compiling and loading the plugin")
-    for _ in range(rounds):
-        result: Verification = verify_instance(instance, tier)  # type: ignore[arg-type]  # one of CASES
-        if not result.verified:
-            raise RuntimeError(f"{tier}: the journal could not be reproduced")
-        figure.ours.append(result.entries / result.seconds)
-        figure.details = {"entries": result.entries}
-    figure.met = figure.middle >= least
-    return figure
+def execute_again(journal: Path, plugin: LoadedPlugin, tier: Literal["compiled", "interpreted"]) -> float:
+    """Entries a second; every digest must come out as it was."""
+    end = find_end(journal)
+    execution = Execution(plugin.table_specs, plugin.dispatch(tier))
+    reader = JournalReader(journal)
+    begin = time.perf_counter()
+    result = replay(execution, reader, end.position)
+    took = time.perf_counter() - begin
+    if result.difference is not None or result.digest != end.digest:
+        raise RuntimeError(f"executing the journal again gives something else at sequence {result.sequence + 1}")
+    return result.entries / took
+
+
+def measure(smoke: bool) -> list[Comparison]:
+    """Both tiers against their targets, the compiled one beside itself without checks, and growth."""
+    rounds, seconds, short_seconds = (1, 0.02, 0.002) if smoke else (5, 3.0, 0.1)
+    excludes = "loading and compiling the plugin"
+    compiled = Comparison("re-execution, compiled", "entries/s", "higher", target="≥ 10 M/s", excludes=excludes)
+    cost = Comparison("re-execution, checked against unchecked", "entries/s", "higher", excludes=excludes)
+    cost.target = "checks cost ≤ 20 %"
+    interpreted = Comparison("re-execution, interpreted", "entries/s", "higher", target="≥ 100 k/s", excludes=excludes)
+    plugin = load_plugin(PLUGIN)
+    with recorded_journal(seconds) as journal, pinned(FIRST_CORE):
+        execute_again(journal, plugin, "compiled")
+        peers = {}
+        if not smoke:  # compiling it takes longer than all the rest
+            unchecked = load_unchecked(journal.parent)
+            execute_again(journal, unchecked, "compiled")
+            peers[UNCHECKED] = lambda: execute_again(journal, unchecked, "compiled")
+        alternate(cost, lambda: execute_again(journal, plugin, "compiled"), peers, rounds)
+        cost.decide({UNCHECKED: CHECKED_LEAST_OF_UNCHECKED})
+        compiled.ours = list(cost.ours)
+        compiled.met = compiled.middle >= COMPILED_LEAST
+        compiled.details = {"entries": find_end(journal).entries}
+    with recorded_journal(short_seconds) as journal, pinned(FIRST_CORE):
+        alternate(interpreted, lambda: execute_again(journal, plugin, "interpreted"), {}, rounds)
+        interpreted.met = interpreted.middle >= INTERPRETED_LEAST
+    return [compiled, cost, interpreted, measure_growth(smoke)]
