@@ -84,7 +84,7 @@ def shadow(
     finally:
         running.close()
     if page is not None:
-        from statevec.roles.shadow_page import render_page
+        from statevec.cli.shadow_page import render_page
 
         page.write_text(render_page(found, rules), encoding="utf-8")
     _print(found, form)

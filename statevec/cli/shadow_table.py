@@ -48,12 +48,11 @@ def _table(title: str, *columns: str) -> Table:
 
 def _summary(found: ShadowReport) -> Table:
     table = Table(title="Shadow", title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
-    state = "caught up" if found.caught_up else f"not caught up, {found.behind_bytes:,} bytes behind"
     rows = (
         ("candidate", f"{found.candidate_name}@{found.candidate_version}  {found.candidate_hash[:16]}"),
         ("decides", f"{found.decider_name}@{found.decider_version}  {found.decider_hash[:16]}"),
         ("mode", found.mode),
-        ("sequences", f"{found.from_sequence:,} to {found.to_sequence:,} ({state})"),
+        ("sequences", f"{found.from_sequence:,} to {found.to_sequence:,} (the shadow {found.reach})"),
         ("compared", f"{found.compared:,} in {found.seconds:.1f} s"),
         ("same", f"{found.same:,}"),
         ("expected", f"{found.expected:,}"),

@@ -110,6 +110,15 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
     timeline: Timeline | None = None
 
     @property
+    def reach(self) -> str:
+        """How far the shadow is, as the end of a sentence."""
+        if self.caught_up:
+            return "has caught up"
+        if self.behind_bytes:
+            return f"is {self.behind_bytes:,} bytes behind"
+        return f"ended at sequence {self.to_sequence:,}"
+
+    @property
     def slowdown(self) -> float | None:
         """Median time of the candidate as a multiple of the decider's."""
         decider, candidate = self.times.get("decider"), self.times.get("candidate")

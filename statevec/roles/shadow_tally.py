@@ -17,7 +17,7 @@ from statevec.engine.plugin.decoding import decoder_for
 from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.journal.decode import EntryDecoder
 from statevec.journal.entry_view import Entry
-from statevec.roles.shadow_compare import Difference
+from statevec.roles.shadow_compare import MISSING, Difference
 from statevec.roles.shadow_report import Example, Found, Timeline
 from statevec.roles.shadow_rules import Rules, is_one_sided
 from statevec.roles.shadow_side import Side
@@ -108,7 +108,10 @@ class Tally:
                 self.expected_examples[name] = example()
 
     def _keep_unexpected(self, unexplained: list[Difference], example: Callable[[], Example]) -> None:
+        other_outcome = any(each.part == "outcome" for each in unexplained)
         for each in unexplained:
+            if other_outcome and is_one_sided(each):
+                continue  # what one version did because it came to another outcome: that is counted already
             place = place_of(each)
             known = place in self.places or len(self.places) < PLACES_MAX
             self.places[place if known else OTHER_PLACES] += 1
@@ -124,9 +127,7 @@ def place_of(difference: Difference) -> str:
     """Where a difference is, whichever record or output it is in."""
     if difference.part == "outcome":
         return f"outcome {difference.decided} -> {difference.candidate}"
-    sides = (
-        "" if difference.field else f" only {'decided' if difference.candidate == 'missing' else 'by the candidate'}"
-    )
+    sides = "" if difference.field else f" only {'decided' if difference.candidate == MISSING else 'by the candidate'}"
     return f"{difference.part}s.{difference.name}" + (f".{difference.field}" if difference.field else sides)
 
 
