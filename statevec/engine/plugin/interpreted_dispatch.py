@@ -63,6 +63,7 @@ class InterpretedDispatch:
                 self._handlers[message.id] = (handler, message_maker(message, self._header), None)
             else:
                 self._handlers[message.id] = (handler, view_class(name, message.fields, False), body_type(message))
+        self._minimums: dict[tuple[int, int], int] = {}
         self._of_record: dict[int, list[tuple[int, Callable[..., Any]]]] = {}
         self._of_table: dict[int, list[tuple[int, Callable[..., Any]]]] = {}
         for number, invariant in enumerate(loaded.declarations.invariants):
@@ -119,7 +120,10 @@ class InterpretedDispatch:
         message = self._messages.get(template)
         if message is None:
             return UNKNOWN_TEMPLATE
-        if block_length < minimum_block_length(message.fields, version) or block_length > length - header_size:
+        minimum = self._minimums.get((template, version))
+        if minimum is None:
+            minimum = self._minimums[template, version] = minimum_block_length(message.fields, version)
+        if not minimum <= block_length <= length - header_size:
             return MALFORMED_MESSAGE
         found = self._handlers.get(template)
         if found is None:

@@ -140,7 +140,7 @@ class Rows:
 class Table:
     """A table of the transaction, read-only as invariants get it."""
 
-    __slots__ = ("_arena", "_edit", "_number", "_read", "_record", "_transaction")
+    __slots__ = ("_arena", "_edit", "_indexes", "_number", "_read", "_record", "_transaction")
 
     def __init__(self, record: RecordDeclaration, number: int, transaction: int, arena: Any) -> None:
         self._record = record
@@ -148,6 +148,7 @@ class Table:
         self._transaction = transaction
         self._arena = arena
         self._read, self._edit = record_classes(record, number, transaction)
+        self._indexes = {each.field: place for place, each in enumerate(record.table_spec().indexes)}
 
     def __getitem__(self, key: Any) -> Any:
         row = read_record(self._transaction, self._number, key if key.__class__ is int else word(key))
@@ -173,7 +174,7 @@ class Table:
     def _number_of(self, field: str, kinds: tuple[str, ...]) -> int:
         if self._record.indexes.get(field) not in kinds:
             raise AttributeError(f"table {self._record.table} has no {kinds[0]} index {field!r}")
-        return [each.field for each in self._record.table_spec().indexes].index(field)
+        return self._indexes[field]
 
     def find_unique(self, field: str, value: Any) -> Any:
         index = self._number_of(field, ("unique",))
