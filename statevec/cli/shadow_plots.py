@@ -48,7 +48,7 @@ def timeline_plot(timeline: Timeline) -> str:
     step = INNER_WIDTH / len(pairs)
     parts = []
     for number, pair in enumerate(pairs):
-        bottom = TOP + INNER_HEIGHT
+        bottom = float(TOP + INNER_HEIGHT)
         first = timeline.first + number * timeline.width
         for name, count in zip(("unexpected", "expected"), pair, strict=True):
             if count:
@@ -60,7 +60,7 @@ def timeline_plot(timeline: Timeline) -> str:
                     f"{first + timeline.width - 1:,}: {count:,} {name}</title></rect>"
                 )
     last = timeline.first + len(pairs) * timeline.width - 1
-    across = [(LEFT, f"{timeline.first:,}", "start"), (WIDTH - RIGHT, f"{last:,}", "end")]
+    across = [(float(LEFT), f"{timeline.first:,}", "start"), (float(WIDTH - RIGHT), f"{last:,}", "end")]
     return _frame(parts, across, [(TOP, f"{highest:,}"), (TOP + INNER_HEIGHT, "0")], "sequence")
 
 
