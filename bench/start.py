@@ -57,7 +57,7 @@ def measure(smoke: bool) -> list[Comparison]:
 
     alternate(recovery, recovered, {}, rounds)
     recovery.met = recovery.middle >= RECOVERY_LEAST
-    if smoke:  # everything would be compiled again
+    if smoke:  # a cold start would compile everything again
         return [warm, recovery]
     cold = Comparison("engine start, nothing in the cache", "s", "lower", target="≤ 20 s")
     alternate(cold, _cold_s, {}, rounds)

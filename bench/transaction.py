@@ -46,22 +46,25 @@ def recorded_journal(seconds: float) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def execute_again(journal: Path, plugin: LoadedPlugin, tier: Literal["compiled", "interpreted"]) -> float:
-    """Entries a second; every digest must come out as it was."""
-    end = find_end(journal)
-    execution = Execution(plugin.table_specs, plugin.dispatch(tier))
+def execute_again(
+    journal: Path, plugin: LoadedPlugin, tier: Literal["compiled", "interpreted"], most: int | None = None
+) -> float:
+    """Entries a second, of the first `most` entries; every digest must come out as it was."""
     reader = JournalReader(journal)
+    end = find_end(journal)
+    limit = end.position if most is None or most >= end.sequence else reader.find(most + 1)
+    execution = Execution(plugin.table_specs, plugin.dispatch(tier))
     begin = time.perf_counter()
-    result = replay(execution, reader, end.position)
+    result = replay(execution, reader, limit)
     took = time.perf_counter() - begin
-    if result.difference is not None or result.digest != end.digest:
+    if result.difference is not None:
         raise RuntimeError(f"executing the journal again gives something else at sequence {result.sequence + 1}")
     return result.entries / took
 
 
 def measure(smoke: bool) -> list[Comparison]:
     """Both tiers against their targets, the compiled one beside itself without checks, and growth."""
-    rounds, seconds, short_seconds = (1, 0.02, 0.002) if smoke else (5, 3.0, 0.1)
+    rounds, seconds, few = (1, 0.001, 500) if smoke else (5, 3.0, 200_000)
     excludes = "loading and compiling the plugin"
     compiled = Comparison("re-execution, compiled", "entries/s", "higher", target="≥ 10 M/s", excludes=excludes)
     cost = Comparison("re-execution, checked against unchecked", "entries/s", "higher", excludes=excludes)
@@ -80,7 +83,6 @@ def measure(smoke: bool) -> list[Comparison]:
         compiled.ours = list(cost.ours)
         compiled.met = compiled.middle >= COMPILED_LEAST
         compiled.details = {"entries": find_end(journal).entries}
-    with recorded_journal(short_seconds) as journal, pinned(FIRST_CORE):
-        alternate(interpreted, lambda: execute_again(journal, plugin, "interpreted"), {}, rounds)
+        alternate(interpreted, lambda: execute_again(journal, plugin, "interpreted", few), {}, rounds)
         interpreted.met = interpreted.middle >= INTERPRETED_LEAST
     return [compiled, cost, interpreted, measure_growth(smoke)]
