@@ -61,28 +61,32 @@ def test_a_shadow_catches_up_follows_the_live_log_and_ends_with_a_report(
     candidate = candidate_of(tmp_path)
     content_hash = load_plugin(candidate).content_hash
     engine.start()
-    entries_before = 3  # leadership and two rings
+    entries_before = 4  # leadership, the operator's ring and two more
     with Producer(engine.directory, "market") as producer:
         for number in range(500):
             producer.send(add(number % 20, 1, announce=1), WAIT_SECONDS)
         producer.wait_released(500, WAIT_SECONDS)
         command = [*STATEVEC, "shadow", str(candidate), "--instance", str(engine.directory), "--format", "json"]
-        shadow = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            caught_up = wait_for(engine, shadow, content_hash, entries_before + 500)
-            assert (caught_up.same, caught_up.finished) == (entries_before + 500, False)
-            for number in range(500, 600):
-                producer.send(add(number % 20, 1_000, announce=1), WAIT_SECONDS)
-            wait_for(engine, shadow, content_hash, entries_before + 600)
-            shadow.send_signal(signal.SIGTERM)
-            output, errors = shadow.communicate(timeout=WAIT_SECONDS)
-        finally:
-            shadow.kill()
-            shadow.wait()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shadow:
+            try:
+                caught_up = wait_for(engine, shadow, content_hash, entries_before + 500)
+                assert (caught_up.same, caught_up.finished) == (entries_before + 500, False)
+                for number in range(500, 600):
+                    producer.send(add(number % 20, 1_000, announce=1), WAIT_SECONDS)
+                wait_for(engine, shadow, content_hash, entries_before + 600)
+                shadow.send_signal(signal.SIGTERM)
+                output, errors = shadow.communicate(timeout=WAIT_SECONDS)
+            finally:
+                shadow.kill()
     found = msgspec.json.decode(output, type=ShadowReport)
     assert errors == ""
     assert shadow.returncode == 1
-    assert (found.compared, found.unexpected, found.caught_up, found.finished) == (603, 100, True, True)
+    assert (found.compared, found.unexpected, found.caught_up, found.finished) == (
+        entries_before + 600,
+        100,
+        True,
+        True,
+    )
     assert found.first_unexpected[0].differences[0].path == "outputs.Total[0].total"
     assert engine.stop() == 0
     assert not [name for name in os.listdir(engine.directory) if name.endswith(".tmp")]
