@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
+VERSION = r"\d+\.\d+\.\d+"
 RESERVED_TABLES = {
     *("emit", "now_ns", "sequence", "next_id", "set_timer", "cancel_timer", "reject"),
 }
@@ -82,7 +83,7 @@ class Invariant:
 
 @dataclass(frozen=True)
 class Migration:
-    """How records of an older version become those of this one; kept for the cutover that needs it."""
+    """How records of versions from `since` on become those of this one, at the cutover that needs it."""
 
     record: str
     since: str
@@ -126,7 +127,7 @@ class Plugin:
     def __init__(self, name: str, version: str, schema: str) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise PluginError(f"a plugin's name is lower case, digits and underscores: {name!r}")
-        if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        if not re.fullmatch(VERSION, version):
             raise PluginError(f'a version is three numbers, such as "1.0.0": {version!r}')
         self.name = name
         self.version = version
@@ -223,7 +224,7 @@ class Plugin:
         return declare
 
     def migrate(self, record: str, *, since: str) -> Callable[[Function], Function]:
-        """How a record of version `since` becomes one of this version; kept for the cutover that needs it."""
+        """How a record of version `since`, or of a later one, becomes one of this one: `f(old, new)` (`migration`)."""
 
         def declare(function: Function) -> Function:
             self.declarations.migrations.append(Migration(record, since, function))

@@ -13,6 +13,7 @@ Nothing is written to the plugin's directory; a crash leaves at most a temporary
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from dataclasses import dataclass, field
@@ -26,11 +27,11 @@ from statevec.codecs.schema import Schema
 from statevec.engine.engine_state import FIRST_PLUGIN_TABLE
 from statevec.engine.plugin.arithmetic import MAXIMUM, MINIMUM
 from statevec.engine.plugin.checks import check_source
-from statevec.engine.plugin.declare import Declarations, Plugin, snake_case
+from statevec.engine.plugin.declare import VERSION, Declarations, Plugin, snake_case
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.interpreted_dispatch import InterpretedDispatch
 from statevec.engine.plugin.interpreted_names import NAMES
-from statevec.engine.plugin.rewrite import emitted_messages, rewrite, uses_floats
+from statevec.engine.plugin.rewrite import emitted_messages, functions_with_loops, rewrite, uses_floats
 from statevec.engine.plugin.source import PluginSource, read_source
 from statevec.state.records import SpecificationError, TableSpec
 
@@ -121,6 +122,7 @@ def load_plugin(directory: Path | str) -> LoadedPlugin:
     _check_globals(source, module)
     loaded.table_specs = [each.table_spec() for each in plugin.declarations.records.values()]
     _check_handlers(loaded)
+    _check_migrations(loaded)
     _check_outputs(loaded)
     return loaded
 
@@ -188,6 +190,30 @@ def _check_handlers(loaded: LoadedPlugin) -> None:
         if function.__code__.co_argcount != 2:
             line = loaded.source.functions[function.__name__]
             raise loaded.source.error(f"{function.__name__} takes two arguments: {wanted}", line)
+
+
+def _check_migrations(loaded: LoadedPlugin) -> None:
+    declared = loaded.declarations
+    looping = functions_with_loops(loaded.source)
+    seen: set[tuple[str, str]] = set()
+    for each in declared.migrations:
+        name = each.function.__name__
+        text = ""
+        if each.function.__code__.co_argcount != 2:
+            text = f"{name} takes two arguments: (old, new)"
+        elif each.record not in declared.records:
+            text = f"{each.record!r} is no record of this plugin (records: {', '.join(declared.records)})"
+        elif not re.fullmatch(VERSION, each.since):
+            text = f'since is the first version whose records {name} takes, such as "1.0.0", not {each.since!r}'
+        elif (each.record, each.since) in seen:
+            text = f"records {each.record} since {each.since} have a migrate function already"
+        elif name in looping:
+            text = (
+                f"{name} has a loop, itself or in what it calls: a migrate function takes one record, and has no budget"
+            )
+        if text:
+            raise loaded.source.error(text, loaded.source.functions[name])
+        seen.add((each.record, each.since))
 
 
 def _check_outputs(loaded: LoadedPlugin) -> None:

@@ -130,7 +130,7 @@ class NativePlugin:
         return result
 
 
-def _guarded_call(context: Any, builder: Any, compiled: Any, arguments: list[Any], transaction: Any) -> tuple[Any, Any]:
+def guarded_call(context: Any, builder: Any, compiled: Any, arguments: list[Any], transaction: Any) -> tuple[Any, Any]:
     """Generate: the call; its outcome (int64) and its result, which means something when the outcome is COMMITTED."""
     context.active_code_library.add_linking_library(compiled.library)
     status, result = context.call_internal_no_propagate(builder, compiled.fndesc, compiled.signature, arguments)
@@ -173,7 +173,7 @@ def _handler_switch(native: NativePlugin) -> Any:
                     builder.position_at_end(going_on)
                 else:
                     value = builder.add(args[2], I64(header.size))
-                answer, _ = _guarded_call(context, builder, each, [args[0], value], args[0])
+                answer, _ = guarded_call(context, builder, each, [args[0], value], args[0])
                 builder.store(answer, outcome)
                 builder.branch(end)
             builder.position_at_end(end)
@@ -194,7 +194,7 @@ def _timer_call(native: NativePlugin) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             if compiled is None:
                 return I64(NO_HANDLER)
-            return _guarded_call(context, builder, compiled, list(args), args[0])[0]
+            return guarded_call(context, builder, compiled, list(args), args[0])[0]
 
         return types.int64(types.int64, types.int64), codegen
 
@@ -234,7 +234,7 @@ def _invariant_switch(native: NativePlugin, whole_table: bool) -> Any:
                 builder.position_at_end(block)
                 for number, compiled, subject in invariants:
                     value = args[0] if whole_table else make_record(context, builder, subject, args[0], args[2])
-                    answer, holds = _guarded_call(context, builder, compiled, [args[0], value], args[0])
+                    answer, holds = guarded_call(context, builder, compiled, [args[0], value], args[0])
                     violated = builder.select(holds, I64(COMMITTED), I64(INVARIANT_VIOLATED - number))
                     faulted = builder.icmp_signed("!=", answer, I64(COMMITTED))
                     builder.store(builder.select(faulted, answer, violated), outcome)

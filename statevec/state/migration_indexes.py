@@ -1,0 +1,199 @@
+"""Indexes of a migrated table: every row enters every index again, once its fields are final.
+
+Invariants
+    Rows of one value keep the order in which they came to it. A row whose value changed, or whose index is new, comes
+    to its value in the order of the old index on that field, walked by first rows; without one, in row order.
+    Where no value changed, lists and trees are the old ones, row by row: no search, and a tree keeps its shape. Hash
+    chains are built anew.
+    The undo memory is used and forgotten: who migrates throws the new arena away when this does not answer COMMITTED.
+
+The private memory of one process; a crash leaves nothing.
+"""
+
+from __future__ import annotations
+
+from statevec.ipc.faults import COMMITTED, DUPLICATE_KEY
+from statevec.ipc.kernel import kernel
+from statevec.ipc.memory import Region
+from statevec.state.arena_layout import (
+    DIRECTORY,
+    GROUP,
+    INDEX_KIND,
+    INDEX_LINKS,
+    INDEX_ROOT,
+    LEFT,
+    NEXT,
+    ORDERED,
+    PREVIOUS,
+    RIGHT,
+    ROW_TOUCHED,
+    TABLE_INDEX_BITS,
+    TABLE_INDEX_COUNT,
+    TABLE_SIZE,
+)
+from statevec.state.index_hash import hash_find, hash_link, index_word
+from statevec.state.index_ordered import ordered_link
+from statevec.state.index_ties import ties_is_first
+from statevec.state.indexes import index_at, link_row, linked_at
+from statevec.state.migration import new_row_of, target_row
+from statevec.state.migration_layout import (
+    STEP_FUNCTION,
+    STEP_INDEXES,
+    STEP_NEW_TABLE,
+    STEP_OLD_TABLE,
+)
+from statevec.state.tables import first_row, next_row
+from statevec.state.transaction_layout import UNDO_USED
+from statevec.state.undo import arena_of, load_link, store_own_link
+
+
+@kernel
+def _values_stay(old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int) -> bool:
+    """Whether every record has the same value in an index as before."""
+    old = arena_of(old_tx)
+    new = arena_of(new_tx)
+    old_table = program.load_i64(step + STEP_OLD_TABLE)
+    row = first_row(old_tx, old_table)
+    while row != 0:
+        target = target_row(old_tx, new_tx, program, step, row)
+        if index_word(old, old_index, row) != index_word(new, new_index, target):
+            return False
+        row = next_row(old_tx, old_table, row)
+    return True
+
+
+@kernel
+def _link_hash(new_tx: Region, table: int, index: int, judged: bool) -> int:
+    """All rows into a key's or unique index; DUPLICATE_KEY for a value twice, where it has to be `judged`."""
+    new = arena_of(new_tx)
+    row = first_row(new_tx, table)
+    while row != 0:
+        value = index_word(new, index, row)
+        if judged and hash_find(new, index, value) != 0:
+            return DUPLICATE_KEY
+        hash_link(new_tx, new, index, row, value)
+        new_tx.store_i64(UNDO_USED, 0)
+        row = next_row(new_tx, table, row)
+    return COMMITTED
+
+
+@kernel
+def _translate(old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int) -> None:
+    """All rows into a group or ordered index whose values stay: its lists, and a tree's shape, are those of the old."""
+    old = arena_of(old_tx)
+    new = arena_of(new_tx)
+    old_table = program.load_i64(step + STEP_OLD_TABLE)
+    new_table = program.load_i64(step + STEP_NEW_TABLE)
+    links = new.load_i64(new_index + INDEX_LINKS)
+    kind = new.load_i64(new_index + INDEX_KIND)
+    same_tree = kind == ORDERED and old.load_i64(old_index + INDEX_KIND) == ORDERED
+    row = first_row(old_tx, old_table)
+    while row != 0:
+        source = row + old.load_i64(old_index + INDEX_LINKS)
+        target = new_row_of(old, new, old_table, new_table, row)
+        previous = new_row_of(old, new, old_table, new_table, load_link(old, source + PREVIOUS))
+        store_own_link(new, target + links + PREVIOUS, previous)
+        following = new_row_of(old, new, old_table, new_table, load_link(old, source + NEXT))
+        store_own_link(new, target + links + NEXT, following)
+        if same_tree:
+            left = new_row_of(old, new, old_table, new_table, load_link(old, source + LEFT))
+            store_own_link(new, target + links + LEFT, left)
+            right = new_row_of(old, new, old_table, new_table, load_link(old, source + RIGHT))
+            store_own_link(new, target + links + RIGHT, right)
+        row = next_row(old_tx, old_table, row)
+    if same_tree:
+        root = new_row_of(old, new, old_table, new_table, load_link(old, old_index + INDEX_ROOT))
+        store_own_link(new, new_index + INDEX_ROOT, root)
+        return
+    _link_firsts(new_tx, new_table, new_index, kind)
+
+
+@kernel
+def _link_firsts(new_tx: Region, table: int, index: int, kind: int) -> None:
+    """The first row of each value, whose list is complete, into the hash chains of a group index or into a new tree."""
+    new = arena_of(new_tx)
+    links = new.load_i64(index + INDEX_LINKS)
+    row = first_row(new_tx, table)
+    while row != 0:
+        if ties_is_first(new, links, row):
+            if kind == GROUP:
+                hash_link(new_tx, new, index, row, index_word(new, index, row))
+            else:
+                last = load_link(new, row + links + PREVIOUS)
+                following = load_link(new, row + links + NEXT)
+                ordered_link(new_tx, new, index, row, index_word(new, index, row))
+                store_own_link(new, row + links + PREVIOUS, last)
+                store_own_link(new, row + links + NEXT, following)
+            new_tx.store_i64(UNDO_USED, 0)
+        row = next_row(new_tx, table, row)
+
+
+@kernel
+def _link_in_order(old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int) -> None:
+    """All rows into a group or ordered index, each value's list of the old index behind the other."""
+    old = arena_of(old_tx)
+    new = arena_of(new_tx)
+    old_table = program.load_i64(step + STEP_OLD_TABLE)
+    links = old.load_i64(old_index + INDEX_LINKS)
+    first = first_row(old_tx, old_table)
+    while first != 0:
+        if ties_is_first(old, links, first):
+            row = first
+            while row != 0:
+                target = target_row(old_tx, new_tx, program, step, row)
+                link_row(new_tx, new, new_index, target, index_word(new, new_index, target))
+                new_tx.store_i64(UNDO_USED, 0)
+                row = load_link(old, row + links + NEXT)
+        first = next_row(old_tx, old_table, first)
+
+
+@kernel
+def _link_by_rows(new_tx: Region, table: int, index: int) -> None:
+    """All rows into a group or ordered index that has no old one, in row order."""
+    new = arena_of(new_tx)
+    row = first_row(new_tx, table)
+    while row != 0:
+        link_row(new_tx, new, index, row, index_word(new, index, row))
+        new_tx.store_i64(UNDO_USED, 0)
+        row = next_row(new_tx, table, row)
+
+
+@kernel
+def _link_index(old_tx: Region, new_tx: Region, program: Region, step: int, number: int) -> int:
+    """All rows into index `number` of the new table; COMMITTED or DUPLICATE_KEY."""
+    table = program.load_i64(step + STEP_NEW_TABLE)
+    index = index_at(table, number)
+    kind = arena_of(new_tx).load_i64(index + INDEX_KIND)
+    source = program.load_i64(step + STEP_INDEXES + 8 * number)
+    changed = program.load_i64(step + STEP_FUNCTION) >= 0
+    if kind < GROUP:
+        return _link_hash(new_tx, table, index, source < 0 or changed)
+    if source < 0:
+        _link_by_rows(new_tx, table, index)
+        return COMMITTED
+    old_index = index_at(program.load_i64(step + STEP_OLD_TABLE), source)
+    if changed and not _values_stay(old_tx, new_tx, program, step, old_index, index):
+        _link_in_order(old_tx, new_tx, program, step, old_index, index)
+    else:
+        _translate(old_tx, new_tx, program, step, old_index, index)
+    return COMMITTED
+
+
+@kernel
+def link_rows(old_tx: Region, new_tx: Region, program: Region, step: int) -> int:
+    """Put the rows of a step's table, whose fields are final, into all indexes; COMMITTED or DUPLICATE_KEY."""
+    new = arena_of(new_tx)
+    table = program.load_i64(step + STEP_NEW_TABLE)
+    description = DIRECTORY + table * TABLE_SIZE
+    new_tx.store_i64(UNDO_USED, 0)
+    for number in range(new.load_i64(description + TABLE_INDEX_COUNT)):
+        outcome = _link_index(old_tx, new_tx, program, step, number)
+        if outcome != COMMITTED:
+            return outcome
+    bits = new.load_i64(description + TABLE_INDEX_BITS)
+    row = first_row(new_tx, table)
+    while row != 0:
+        new.store_i32(linked_at(new, table, row), bits)
+        new.store_i32(row + ROW_TOUCHED, 0)
+        row = next_row(new_tx, table, row)
+    return COMMITTED
