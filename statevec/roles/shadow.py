@@ -26,12 +26,13 @@ from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
 from statevec.engine.store import PluginStore
-from statevec.ipc.memory import Region, signed64
+from statevec.ipc.memory import Region
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
 from statevec.roles.shadow_compare import Comparison
 from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, NOTICE
+from statevec.roles.shadow_plan import Plan
 from statevec.roles.shadow_plugins import ShadowError, decider_of, first_decider
 from statevec.roles.shadow_report import ShadowReport, write_report
 from statevec.roles.shadow_rules import Rule, Rules
@@ -93,6 +94,8 @@ class Shadow:
         self._scratch = self._alone.scratch if self._alone else Region.allocate(max_entry)
         counters = self._id_counters if mode == "independent" else None
         self._comparison = Comparison(self.decider, candidate, counters)
+        self._plan = Plan(self.decider, candidate, rules, drifting=mode == "independent")
+        self._explained = 0
         self.block = self._make_block(max_entry)
         self.tally = Tally(Rules(rules), self.range.first, self.decider, candidate)
         self._clock = CycleClock()
@@ -140,8 +143,8 @@ class Shadow:
             (layout.MODE, layout.FOLLOW),
             (layout.STOP_AFTER, self.range.first - 1),
             (layout.TIME_EVERY, TIME_EVERY),
-            (layout.EQUAL_TABLES, signed64(sum(1 << number for number in self._comparison.equal_tables))),
-            (layout.EQUAL_OUTPUTS, int(self._comparison.equal_outputs)),
+            (layout.PLAN, self._plan.region.address),
+            (layout.PLAN_SIZE, self._plan.region.size),
         ):
             block.store_i64(offset, value)
         return block
@@ -187,6 +190,10 @@ class Shadow:
     def _step(self) -> bool:
         """Run some entries; whether nothing more is there."""
         answer = self._source.step()
+        explained = self._plan.explained
+        if explained > self._explained:
+            self.tally.bins.add(self.execution.sequence, False, explained - self._explained)
+            self._explained = explained
         if answer == AT_END:
             return True
         if answer == DECIDER_DIFFERS:
@@ -217,6 +224,8 @@ class Shadow:
     def _judge(self) -> None:
         entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
         self.tally.add(entries, self._comparison.compare(*entries))
+        self._plan.show(self.tally.expected_examples.keys())
+        self._plan.shift(self._comparison.ids)
 
     def _note(self, entry: Entry) -> None:
         """An entry that says who decides from here on."""
@@ -253,7 +262,7 @@ class Shadow:
             to_sequence=last,
             compared=compared,
             same=self.block.load_i64(layout.SAME) + tally.same,
-            expected=tally.expected,
+            expected=tally.expected + self._plan.explained,
             unexpected=tally.unexpected,
             caught_up=self.caught_up,
             finished=self._finished,
@@ -265,7 +274,10 @@ class Shadow:
             times=self._clock.times(
                 self.block, {"decider": layout.DECIDER_CYCLES, "candidate": layout.CANDIDATE_CYCLES}
             ),
-            rules={rule: tally.by_rule[rule] for rule in tally.rule_names},
+            rules={
+                rule: tally.by_rule[rule] + self._plan.explained_by(number)
+                for number, rule in enumerate(tally.rule_names)
+            },
             unexpected_places=dict(tally.places.most_common()),
             first_unexpected=tally.first,
             worst_unexpected=tally.worst,

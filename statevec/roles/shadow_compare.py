@@ -63,6 +63,11 @@ class IdPairs:
         self.shift = 0
         """By how much the candidate's counter is ahead now."""
 
+    @property
+    def last_start(self) -> int:
+        """The candidate's counter from which on `shift` holds."""
+        return self._starts[-1]
+
     def advance(self, decided_counter: int, candidate_counter: int) -> None:
         """Take in the counters after an entry on which they may have grown by different numbers."""
         shift = candidate_counter - decided_counter

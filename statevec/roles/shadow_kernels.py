@@ -11,10 +11,8 @@ Invariants
     In lockstep the candidate leaves no byte changed in the arena.
     Nothing outside of private memory is written.
 
-What is the same here is the same in every byte that a decision is made of: outcome, outputs, and of each changed
-record table, operation and image, in their order. Which row a record lies in, its version and its last sequence are
-compared in no mode: a candidate with its own state counts them differently for good. All else goes to Python, which
-compares by message, key and field (`shadow_compare`).
+Whether two results are the same, or differ only as rules say, is matched by the plan (`shadow_match`); all else goes to
+Python, which compares by message, key and field (`shadow_compare`).
 
 A crash leaves nothing.
 """
@@ -40,11 +38,12 @@ from statevec.journal import entry_layout as entries
 from statevec.journal.entry import VALID, check_entry
 from statevec.journal.reader_kernels import next_entry
 from statevec.roles import shadow_layout as layout
+from statevec.roles.shadow_match import count_rules, match_entry
 from statevec.state.transaction_layout import TRANSACTION_SIZE
 
 GOES_ON = 0
 DIFFERS = -30
-"""The versions differ on the entry; both results lie in the scratch entries."""
+"""The versions differ on the entry, as far as kernels can tell; both results lie in the scratch entries."""
 DECIDER_DIFFERS = -31
 """The deciding version gave another digest than the entry has."""
 NOTICE = -32
@@ -139,45 +138,6 @@ def _run_independent(shadow: Region, recorded: Region) -> int:
 
 
 @kernel
-def _same_records(decided: Region, candidate: Region, place: int, end: int, equal_tables: int) -> bool:
-    """Whether two deltas of equal length say the same about the same tables, of those that mean the same."""
-    while place < end:
-        size = decided.load_i32(place + entries.DELTA_RECORD_LENGTH)
-        image = place + entries.DELTA_IMAGE
-        same = (
-            (equal_tables >> decided.load_i32(place + entries.DELTA_TABLE)) & 1 != 0
-            and decided.load_i64(place) == candidate.load_i64(place)  # length and table in one word
-            and decided.load_i32(place + entries.DELTA_OPERATION) == candidate.load_i32(place + entries.DELTA_OPERATION)
-            and decided.equal(image, candidate, image, size - entries.DELTA_IMAGE)
-        )
-        if not same:
-            return False
-        place += size
-    return True
-
-
-@kernel
-def same_result(shadow: Region, decided: Region, candidate: Region) -> bool:
-    """Whether two finished entries of one input say the same; see the module's docstring."""
-    if (
-        decided.load_i32(entries.OUTCOME) != candidate.load_i32(entries.OUTCOME)
-        or decided.load_i64(entries.OUTPUTS_LENGTH) != candidate.load_i64(entries.OUTPUTS_LENGTH)  # and the delta's
-    ):
-        return False
-    outputs_at = entries.INPUT + align8(decided.load_i32(entries.INPUT_LENGTH))
-    outputs_length = decided.load_i32(entries.OUTPUTS_LENGTH)
-    if outputs_length != 0 and (
-        shadow.load_i64(layout.EQUAL_OUTPUTS) == 0
-        or not decided.equal(outputs_at, candidate, outputs_at, outputs_length)
-    ):
-        return False
-    equal_tables = shadow.load_i64(layout.EQUAL_TABLES)
-    return _same_records(
-        decided, candidate, outputs_at + outputs_length, decided.load_i32(entries.LENGTH), equal_tables
-    )
-
-
-@kernel
 def shadow_entry(shadow: Region, recorded: Region) -> int:
     """Run a checked entry in the block's mode: GOES_ON or one of the codes above."""
     mode = shadow.load_i64(layout.MODE)
@@ -191,9 +151,12 @@ def shadow_entry(shadow: Region, recorded: Region) -> int:
         return DECIDER_DIFFERS
     if mode != layout.FOLLOW:
         shadow.store_i64(layout.COMPARED, shadow.load_i64(layout.COMPARED) + 1)
-        if not same_result(shadow, _decider_scratch(shadow), _candidate_scratch(shadow)):
+        plan = region_at(shadow.load_i64(layout.PLAN), shadow.load_i64(layout.PLAN_SIZE))
+        matched = match_entry(plan, _decider_scratch(shadow), _candidate_scratch(shadow))
+        if matched == 0:
+            shadow.store_i64(layout.SAME, shadow.load_i64(layout.SAME) + 1)
+        elif matched < 0 or not count_rules(plan, matched):
             return DIFFERS
-        shadow.store_i64(layout.SAME, shadow.load_i64(layout.SAME) + 1)
     kind = recorded.load_i32(entries.KIND)
     if kind == entries.LEADERSHIP or kind == entries.CUTOVER:
         return NOTICE
@@ -230,7 +193,3 @@ def shadow_log(shadow: Region, log: Region, reader: Region, target: Region) -> i
         if answer != GOES_ON:
             return answer
     return PAUSED
-
-
-assert entries.OUTPUTS_LENGTH + 4 == entries.DELTA_LENGTH and entries.OUTPUTS_LENGTH % 8 == 0
-assert entries.DELTA_TABLE == entries.DELTA_RECORD_LENGTH + 4

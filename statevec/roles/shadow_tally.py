@@ -37,12 +37,12 @@ class _Bins:
         self._width = 1
         self._counts = {False: [0] * BINS, True: [0] * BINS}
 
-    def add(self, sequence: int, unexpected: bool) -> None:
+    def add(self, sequence: int, unexpected: bool, entries: int = 1) -> None:
         while (place := (sequence - self._first) // self._width) >= BINS:
             self._width *= 2
             for counts in self._counts.values():
                 counts[:] = [sum(counts[each : each + 2]) for each in range(0, BINS, 2)] + [0] * (BINS // 2)
-        self._counts[unexpected][place] += 1
+        self._counts[unexpected][place] += entries
 
     def timeline(self, last: int) -> Timeline:
         """Up to sequence `last`."""
