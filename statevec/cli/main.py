@@ -19,6 +19,7 @@ COMMANDS = {
     "journal": ("statevec.cli.journal", "journal", "List and print the entries of a journal."),
     "verify": ("statevec.cli.journal", "verify", "Execute a journal again and compare every digest."),
     "shadow": ("statevec.cli.shadow", "shadow", "Run a candidate version beside the live one and compare decisions."),
+    "plugin": ("statevec.cli.plugin", "plugin", "Add logic versions to an instance, and look at them."),
     "resume": ("statevec.cli.maintain", "resume", "Clear the halt mark that a disk error left."),
     "ring": ("statevec.cli.maintain", "ring", "Repair a ring."),
     "clean": ("statevec.cli.maintain", "clean", "Remove the shared memory that dead processes left."),

@@ -24,7 +24,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in shown for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["run", "send", "status", "resume", "ring", "clean"])
+@pytest.mark.parametrize("name", ["run", "send", "status", "plugin", "resume", "ring", "clean"])
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command([name, "--help"]) == 0
     assert f"Usage: statevec {name}" in capsys.readouterr().out

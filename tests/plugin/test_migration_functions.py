@@ -273,3 +273,10 @@ def test_a_large_state_keeps_rows_and_orders(tmp_path: Path) -> None:
     verify(new.execution.layout, new.arena)
     for kind, field in (("group", "instrument"), ("ordered", "price")):
         assert new.order("orders", kind, field) == old.order("orders", kind, field)
+
+
+def test_a_migration_is_compiled_once_for_all_processes(first: LoadedPlugin, tmp_path: Path) -> None:
+    second = version(tmp_path, "2.0.0", RENAMED, SMALL, function("new.ticks = old.price"))
+    plan_migration(first, second).function("compiled")
+    again: Any = plan_migration(first, second).function("compiled")
+    assert again.cache_hits == 1

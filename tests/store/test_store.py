@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,3 +167,12 @@ def test_versions_decide_side_by_side_in_one_process(store: PluginStore, tmp_pat
         message = {**PROBE, "a": value}
         assert old.send("Probe", **message).outputs[0].value == value
         assert new.send("Probe", **message).outputs[0].value == 2 * value
+
+
+def test_what_was_added_is_only_linked_where_it_is_loaded(store: PluginStore, tmp_path: Path) -> None:
+    """The cache of compiled code is under the content hash: it does not matter from which directory it was made."""
+    source = plugin(tmp_path / "one")
+    added = store.add(source)
+    shutil.rmtree(source)
+    compiled: Any = store.load(added.content_hash).dispatch("compiled")
+    assert compiled.cache_hits == 1
