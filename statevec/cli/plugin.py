@@ -73,9 +73,10 @@ def _present_decider(instance: Instance) -> str | None:
 
 def _prepare_cutover(old: LoadedPlugin, new: LoadedPlugin) -> list[str]:
     """Compile the migrations to the new version and back; lines that say what they do."""
+    from statevec.engine.plugin.compatibility import unreadable_messages
     from statevec.engine.plugin.migration import MigrationError, plan_migration
 
-    lines = []
+    lines = [f"cutover {old.version} -> {new.version}: {each}" for each in unreadable_messages(old, new)]
     for direction, before, after in (("cutover", old, new), ("rollback", new, old)):
         what = f"{direction} {before.version} -> {after.version}"
         try:
@@ -161,12 +162,16 @@ def diff(old: str, new: str, instance: str, style: str) -> None:
 
     Either may be a plugin's directory that was not added yet.
     """
+    from statevec.engine.plugin.compatibility import unreadable_messages
     from statevec.engine.plugin.describe import describe_changes, source_difference
     from statevec.engine.plugin.source import plugin_files
 
     before, after = _load(instance, old), _load(instance, new)
     source = list(source_difference(plugin_files(before.source.directory), plugin_files(after.source.directory)))
     changes = describe_changes(before, after)
+    unreadable = unreadable_messages(before, after)
+    if unreadable:
+        changes["messages in flight that cannot be read"] = unreadable
     migrations = {"cutover": _migration(before, after), "rollback": _migration(after, before)}
     if style == "json":
         click.echo(json.dumps({"source": source, "changes": changes, "migrations": migrations}))

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from statevec.engine.plugin.loader import LoadedPlugin
-from statevec.engine.plugin.migration import plan_migration
+from statevec.engine.plugin.migration import MigrationPlan, plan_migration
+from statevec.engine.plugin.migration_digest import plugin_tables_digest
+from statevec.engine.plugin.migration_run import bind, migrate_template
 from statevec.ipc.faults import CAPACITY_EXHAUSTED, DUPLICATE_KEY, VALUE_OUT_OF_RANGE
+from statevec.ipc.kernel import plain
+from statevec.ipc.memory import Region
 from statevec.state.arena import digest_of
+from statevec.state.migration import place_rows, target_row
+from statevec.state.migration_indexes import link_rows
+from statevec.state.tables import first_row, next_row
 from statevec.state.transaction_layout import DISPATCH_OK
 from statevec.state.verify import verify
 from tests.plugin.migrating import ORDER, SMALL, State, migrate, random_orders, version
@@ -22,6 +29,18 @@ INDEXES = (("group", "instrument"), ("ordered", "price"))
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> LoadedPlugin:
     return version(tmp_path_factory.mktemp("first"), "1.0.0", ORDER)
+
+
+PLAIN = {each.__name__: plain(each) for each in (place_rows, target_row, link_rows, first_row, next_row)}
+
+
+def migrated_in_plain_python(plan: MigrationPlan, old: State) -> State:
+    """The same functions with kernels that are plain Python too."""
+    new = State(plan.new, empty=True)
+    program = Region.of(bytearray(plan.program))
+    run = bind(migrate_template, {**PLAIN, "program_region": lambda unused: program})
+    assert run(old.tx.address, new.tx.address, 0) == DISPATCH_OK
+    return new
 
 
 def migrated(first: LoadedPlugin, second: LoadedPlugin, old: State) -> State:
@@ -36,6 +55,7 @@ def migrated(first: LoadedPlugin, second: LoadedPlugin, old: State) -> State:
         verify(new.execution.layout, new.arena)
         states.append(new)
     assert digest_of(states[0].arena) == digest_of(states[1].arena)
+    assert plugin_tables_digest(states[0].tx) == plugin_tables_digest(states[1].tx)
     for table in ("engine_clock", "engine_sources", "engine_timers", "engine_ids"):
         assert states[0].rows_of_engine(table) == old.rows_of_engine(table)
     return states[0]
@@ -68,6 +88,27 @@ def test_versions_of_one_layout_need_no_migration(first: LoadedPlugin, tmp_path:
     second = version(tmp_path, "1.1.0", ORDER, "\nLIMIT = 3\n")
     plan = plan_migration(first, second)
     assert (plan.needed, plan.identity, plan.changes) == (False, "", ())
+
+
+@pytest.mark.parametrize("capacity", [64, 20])
+def test_plain_kernels_leave_the_same_bytes(first: LoadedPlugin, tmp_path: Path, capacity: int) -> None:
+    changed = orders(("capacity=64", f"capacity={capacity}"), ("    active: bool\n", ""), ("i64", "i32"))
+    second = version(tmp_path, "2.0.0", changed)
+    old = random_orders(first, 9, operations=40, records=15)
+    old.put("orders", 1, venue_id=-1, price=-7)
+    for _, _, fields in old.rows("orders"):
+        old.put("orders", fields["order_id"], price=fields["price"] % 5)
+    new = migrated(first, second, old)
+    assert digest_of(migrated_in_plain_python(plan_migration(first, second), old).arena) == digest_of(new.arena)
+
+
+def test_the_digest_tells_states_apart(first: LoadedPlugin) -> None:
+    states = [random_orders(first, 6), random_orders(first, 6), random_orders(first, 7)]
+    digests = [plugin_tables_digest(each.tx) for each in states]
+    assert digests[0] == digests[1] != digests[2]
+    states[0].put("orders", states[0].rows("orders")[0][2]["order_id"], quantity=1_000)
+    assert plugin_tables_digest(states[0].tx) != digests[1]
+    assert plugin_tables_digest(states[1].tx) == plain(plugin_tables_digest)(states[1].tx)
 
 
 @pytest.mark.parametrize("seed", range(4))

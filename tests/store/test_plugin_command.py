@@ -129,6 +129,39 @@ def test_a_migration_that_is_not_possible_is_said(statevec: CommandLine, instanc
     assert f"probe.py:{line}: cannot migrate from 1.0.0: the key of items changes from item_id to other_id" in shown
 
 
+def test_messages_in_flight_that_a_version_cannot_read_are_named(
+    statevec: CommandLine, instance: Path, tmp_path: Path
+) -> None:
+    old = first(tmp_path / "one")
+    for before, after, text in (
+        ('id="901"', 'id="902"', "schema id was 901 and is 902: every message would be refused"),
+        ('<sbe:message name="Probe" id="1">', '<sbe:message name="Probe" id="3">', "message Probe (template 1)"),
+        ('name="a" id="3" type="int64"', 'name="a" id="3" type="int32"', "message Probe: field b is not where"),
+        ('<field name="case"', '<field name="x" id="30" type="int8"/><field name="case"', "new field x lies inside"),
+    ):
+        other = second(tmp_path / "two")
+        schema = (other / "probe.xml").read_text()
+        assert before in schema
+        (other / "probe.xml").write_text(schema.replace(before, after))
+        shown = statevec("diff", old, other, "--instance", instance)
+        assert "messages in flight that cannot be read" in shown
+        assert text in shown
+
+
+def test_a_field_behind_the_others_leaves_messages_in_flight_readable(
+    statevec: CommandLine, instance: Path, tmp_path: Path
+) -> None:
+    other = second(tmp_path / "two")
+    schema = (other / "probe.xml").read_text()
+    more = '<field name="more" id="40" type="int64" presence="optional" sinceVersion="1"/></sbe:message>'
+    (other / "probe.xml").write_text(
+        schema.replace("</sbe:message>", more, 1).replace('id="901" version="0"', 'id="901" version="1"')
+    )
+    shown = statevec("diff", first(tmp_path / "one"), other, "--instance", instance)
+    assert "cannot be read" not in shown
+    assert "+ Probe (template 1) -> on_probe: more i64 optional" in shown
+
+
 def test_check_stores_nothing(statevec: CommandLine, tmp_path: Path) -> None:
     assert statevec("check", first(tmp_path / "one")).startswith("probe@1.0.0 ")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["one"]

@@ -88,6 +88,8 @@ class MigrationPlan:
 
 def plan_migration(old: LoadedPlugin, new: LoadedPlugin) -> MigrationPlan:
     """How the state of `old` becomes that of `new`; MigrationError when it cannot."""
+    if old.name != new.name:
+        raise MigrationError(f"cannot migrate from another plugin: from {old.name} to {new.name}", new.path)
     steps = [plan_table(Side(number, spec), Side(number, spec), None) for number, spec in enumerate(ENGINE_TABLES)]
     for step in steps:
         step.changes.clear()
