@@ -94,7 +94,7 @@ class Shadow:
         self._scratch = self._alone.scratch if self._alone else Region.allocate(max_entry)
         counters = self._id_counters if mode == "independent" else None
         self._comparison = Comparison(self.decider, candidate, counters)
-        self._plan = Plan(self.decider, candidate, rules, drifting=mode == "independent")
+        self._plan = Plan(self.decider, candidate, rules, self._comparison.ids if counters else None)
         self._explained = 0
         self.block = self._make_block(max_entry)
         self.tally = Tally(Rules(rules), self.range.first, self.decider, candidate)
@@ -225,7 +225,6 @@ class Shadow:
         entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
         self.tally.add(entries, self._comparison.compare(*entries))
         self._plan.show(self.tally.expected_examples.keys())
-        self._plan.shift(self._comparison.ids)
 
     def _note(self, entry: Entry) -> None:
         """An entry that says who decides from here on."""

@@ -6,7 +6,7 @@
               books, not what it decided
 
 Ids of `next_id()` are equal when they stand at the same place in the order of ids: in independent mode, where one
-version once made an id more, all later ids of the two differ, and mean the same (`IdPairs`).
+version once made an id more, all later ids of the two differ, and mean the same (`shadow_ids`).
 
 Invariant: what cannot be decoded is compared as bytes; nothing is left out.
 
@@ -15,22 +15,21 @@ Nothing here is shared: a crash leaves nothing behind.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
-from statevec.engine.engine_state import ENGINE_TABLES, ID_BITS, IDS
+from statevec.engine.engine_state import ENGINE_TABLES, IDS
 from statevec.engine.plugin.decoding import tables_of
 from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.journal.entry_layout import DELETED
 from statevec.journal.entry_view import Change, Entry, Output
+from statevec.roles.shadow_ids import IdPairs
 from statevec.roles.shadow_side import Fields, Side
 
 MISSING = "missing"
 """Stands for what one version has and the other has not."""
-COUNTER_MASK = (1 << ID_BITS) - 1
 IDS_TABLE = ENGINE_TABLES[IDS].name
 
 Part = Literal["outcome", "output", "record"]
@@ -48,48 +47,6 @@ class Difference:
     """Such as `outputs.PlaceOrder[0].price` or `records.positions[7].quantity`."""
     decided: Any
     candidate: Any
-
-
-class IdPairs:
-    """Which id of the candidate means which id of the deciding version; ids are the epoch above a counter.
-
-    A list of runs: from a candidate's counter on, how much greater it is than the decider's, None for ids that only the
-    candidate made. A run begins only where the two made different numbers of ids.
-    """
-
-    def __init__(self) -> None:
-        self._starts = [0]
-        self._shifts: list[int | None] = [0]
-        self.shift = 0
-        """By how much the candidate's counter is ahead now."""
-
-    @property
-    def last_start(self) -> int:
-        """The candidate's counter from which on `shift` holds."""
-        return self._starts[-1]
-
-    def advance(self, decided_counter: int, candidate_counter: int) -> None:
-        """Take in the counters after an entry on which they may have grown by different numbers."""
-        shift = candidate_counter - decided_counter
-        if shift == self.shift:
-            return
-        if shift > self.shift:
-            self._append(decided_counter + self.shift + 1, None)
-        self._append(candidate_counter + 1, shift)
-        self.shift = shift
-
-    def _append(self, start: int, shift: int | None) -> None:
-        while self._starts[-1] >= start and len(self._starts) > 1:
-            del self._starts[-1], self._shifts[-1]
-        self._starts.append(start)
-        self._shifts.append(shift)
-
-    def meaning(self, value: Any) -> Any:
-        """The decider's id that a candidate's value means; the value itself when it is no id of a known pair."""
-        if not isinstance(value, int) or value <= COUNTER_MASK or len(self._starts) == 1:
-            return value
-        shift = self._shifts[bisect_right(self._starts, value & COUNTER_MASK) - 1]
-        return value if shift is None else value - shift
 
 
 class Comparison:
@@ -155,10 +112,13 @@ class Comparison:
         """What a change is compared by (a key may be deleted and inserted again), and what of it is compared."""
         table, key, fields = self.sides[side].change(change)
         if side == 1:
-            key = self.ids.meaning(key)
+            key = self._meaning(key)
             if shift and table == IDS_TABLE:
                 fields["last_counter"] -= shift
         return (table, key, change.operation == DELETED), {"operation": change.operation_name, **fields}
+
+    def _meaning(self, value: Any) -> Any:
+        return self.ids.meaning(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def _pair(
         self, part: Part, name: str, path: str, decided: Fields | None, candidate: Fields | None
@@ -170,7 +130,7 @@ class Comparison:
         elif decided != candidate:
             for field in dict.fromkeys([*decided, *candidate]):
                 one, other = decided.get(field, MISSING), candidate.get(field, MISSING)
-                if one != other and one != self.ids.meaning(other):
+                if one != other and one != self._meaning(other):
                     yield Difference(part, name, field, f"{path}.{field}", one, other)
 
 

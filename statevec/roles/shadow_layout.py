@@ -16,7 +16,7 @@ The plan says which bytes of what the versions gave mean the same (`shadow_plan`
 
     0    messages in the plan
     8    offset of the template id in a message
-    16   by how much the candidate's id counter is ahead    24   candidate's counter from which on that holds
+    16   address of the runs of ids (`shadow_ids`)             24   its size
     32   entries whose differences are all explained by rules of the plan
     40   offset of the rules
     64   for each table of the decider (64): offset of its part, 0 when only Python can compare it
@@ -60,8 +60,8 @@ INDEPENDENT = 2
 
 PLAN_MESSAGES = 0
 PLAN_TEMPLATE_ID = 8
-PLAN_SHIFT = 16
-PLAN_SHIFT_FROM = 24
+PLAN_IDS = 16
+PLAN_IDS_SIZE = 24
 PLAN_EXPLAINED = 32
 PLAN_RULES = 40
 PLAN_TABLES = 64

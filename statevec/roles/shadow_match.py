@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from statevec.engine.execute import align8
 from statevec.ipc.kernel import kernel
-from statevec.ipc.memory import Region
+from statevec.ipc.memory import Region, region_at
 from statevec.journal import entry_layout as entries
 from statevec.roles import shadow_layout as layout
+from statevec.roles.shadow_ids import SHIFT, meaning
 
 NO_MATCH = -1
-COUNTER_BITS = 47
-COUNTER_MASK = (1 << COUNTER_BITS) - 1
 
 
 @kernel
@@ -33,15 +32,12 @@ def _same_item(plan: Region, item: int, decided: Region, one: int, candidate: Re
     kind = plan.load_i64(item + layout.ITEM_KIND)
     if kind == layout.BYTES:
         return decided.equal(left, candidate, right, plan.load_i64(item + layout.ITEM_LENGTH))
-    shift = plan.load_i64(layout.PLAN_SHIFT)
     value = decided.load_i64(left)
-    meant = candidate.load_i64(right)
+    other_value = candidate.load_i64(right)
+    ids = region_at(plan.load_i64(layout.PLAN_IDS), plan.load_i64(layout.PLAN_IDS_SIZE))
     if kind == layout.COUNTER:
-        return value == meant - shift
-    if value == meant:
-        return True
-    is_shifted = meant > COUNTER_MASK and meant & COUNTER_MASK >= plan.load_i64(layout.PLAN_SHIFT_FROM)
-    return is_shifted and value == meant - shift
+        return value == other_value - ids.load_i64(SHIFT)
+    return value == other_value or value == meaning(ids, other_value)
 
 
 @kernel

@@ -20,7 +20,8 @@ from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.ipc.memory import Region
 from statevec.journal.entry_layout import OUTPUT_MESSAGE
 from statevec.roles import shadow_layout as layout
-from statevec.roles.shadow_compare import IDS_TABLE, IdPairs
+from statevec.roles.shadow_compare import IDS_TABLE
+from statevec.roles.shadow_ids import IdPairs
 from statevec.roles.shadow_rules import Rule
 from statevec.state.records import RecordField, RecordLayout
 
@@ -51,12 +52,14 @@ class Part:
 class Plan:
     """The plan's memory, `region`, and what of it changes while a shadow runs.
 
-    `drifting` says that the versions have id counters of their own (independent mode).
+    `ids` are the pairs of ids where the versions have counters of their own (independent mode).
     """
 
-    def __init__(self, decider: LoadedPlugin, candidate: LoadedPlugin, rules: Sequence[Rule], drifting: bool) -> None:
+    def __init__(
+        self, decider: LoadedPlugin, candidate: LoadedPlugin, rules: Sequence[Rule], ids: IdPairs | None
+    ) -> None:
         self._rules = list(rules)
-        self._drifting = drifting
+        self._ids = ids
         messages = self._messages(decider, candidate)
         tables = self._tables(decider, candidate)
         self._rules_at = layout.PLAN_MESSAGE_LIST + layout.PLAN_MESSAGE_SIZE * len(messages)
@@ -65,6 +68,9 @@ class Plan:
         self.region = Region.allocate(place + sum(_size_of(part) for part in parts))
         self.region.store_i64(layout.PLAN_MESSAGES, len(messages))
         self.region.store_i64(layout.PLAN_RULES, self._rules_at)
+        if ids is not None:
+            self.region.store_i64(layout.PLAN_IDS, ids.region.address)
+            self.region.store_i64(layout.PLAN_IDS_SIZE, ids.region.size)
         template = _template_place(decider.schema.header)
         self.region.store_i64(layout.PLAN_TEMPLATE_ID, template or 0)
         for number, (template_id, part) in enumerate(messages.items()):
@@ -131,7 +137,7 @@ class Plan:
 
     def _may_be_id(self, field: FieldLayout) -> bool:
         is_word = field.kind == "integer" and field.primitive.size == 8 and field.byte_order == "little"
-        return self._drifting and is_word
+        return self._ids is not None and is_word
 
     def _tables(self, decider: LoadedPlugin, candidate: LoadedPlugin) -> dict[int, Part]:
         """Parts by the decider's number of the table."""
@@ -166,7 +172,7 @@ class Plan:
         return items
 
     def _kind(self, table: str, field: RecordField) -> int:
-        if not self._drifting or field.size != 8 or field.kind not in ("i64", "u64"):
+        if self._ids is None or field.size != 8 or field.kind not in ("i64", "u64"):
             return layout.BYTES
         return layout.COUNTER if (table, field.name) == (IDS_TABLE, "last_counter") else layout.ID
 
@@ -197,11 +203,6 @@ class Plan:
         for number, rule in enumerate(self._rules[: layout.MAX_RULES]):
             if rule.name in names:
                 self.region.store_i64(self._rules_at + layout.RULE_SIZE * number + layout.RULE_SHOWN, 1)
-
-    def shift(self, ids: IdPairs) -> None:
-        """The id counters drifted apart: from the last run on the candidate's are ahead by that much."""
-        self.region.store_i64(layout.PLAN_SHIFT, ids.shift)
-        self.region.store_i64(layout.PLAN_SHIFT_FROM, ids.last_start)
 
 
 def _template_place(header: HeaderLayout) -> int | None:
