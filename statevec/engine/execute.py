@@ -58,7 +58,7 @@ def _book_source(tx: Region, entry: Region, kind: int) -> None:
         row = insert_row(tx, SOURCES, source)
     arena = arena_of(tx)
     arena.store_i64(row + engine_tables.SOURCE_POSITION, entry.load_i64(entries.SOURCE_POSITION))
-    if kind == entries.COMMAND:
+    if kind == entries.COMMAND or kind == entries.ADMIN:
         arena.store_i64(row + engine_tables.SOURCE_SEQUENCE, entry.load_i64(entries.SOURCE_SEQUENCE))
         arena.store_i64(row + engine_tables.SOURCE_DUPLICATE_RUN, 0)
     elif kind == entries.DUPLICATES:
@@ -127,15 +127,14 @@ def _count(block: Region, tx: Region, outcome: int) -> None:
 
 @kernel
 def _decide(tx: Region, block: Region, entry: Region, outputs_at: int, limit: int) -> int:
-    """The outcome before commit: of the handler where one is to run."""
+    """The outcome before commit: of the handler where one is to run, else what the leader gave."""
     kind = entry.load_i32(entries.KIND)
-    if entry.load_i32(entries.OUTCOME) == POISONED:
-        return POISONED
+    given = entry.load_i32(entries.OUTCOME)
+    if given == POISONED or (kind != entries.COMMAND and kind != entries.TIMER):
+        return given
     if entry.load_i32(entries.INPUT_TRUE_LENGTH) > entry.load_i32(entries.INPUT_LENGTH):
         return OVERSIZE_MESSAGE
-    if kind == entries.COMMAND or kind == entries.TIMER:
-        return _dispatch(tx, block, entry, outputs_at, limit)
-    return COMMITTED
+    return _dispatch(tx, block, entry, outputs_at, limit)
 
 
 @kernel
@@ -157,7 +156,7 @@ def _complete(tx: Region, block: Region, entry: Region, outcome: int, outputs_le
 def run_entry(tx: Region, block: Region, entry: Region, limit: int) -> int:
     """Run a booked entry to its end in `limit` bytes (multiple of 8); its whole length, or NEEDS_SPACE.
 
-    The entry's OUTCOME must be POISONED to record it without running it, else 0.
+    The entry's OUTCOME must be POISONED to record it without running it, else 0. The engine's own entries keep theirs.
     """
     outputs_at = entries.INPUT + align8(entry.load_i32(entries.INPUT_LENGTH))
     tx.store_i64(layout.SPACE_EXHAUSTED, 0)
@@ -207,9 +206,11 @@ def book_recorded(tx: Region, block: Region, recorded: Region, scratch: Region) 
     """Begin to execute a recorded entry (checked, in private or trusted memory) again: its input goes to `scratch`."""
     outputs_at = entries.INPUT + align8(recorded.load_i32(entries.INPUT_LENGTH))
     scratch.copy_from(0, recorded, 0, outputs_at)
-    if recorded.load_i32(entries.OUTCOME) != POISONED:
+    kind = recorded.load_i32(entries.KIND)
+    runs = kind == entries.COMMAND or kind == entries.TIMER
+    if runs and recorded.load_i32(entries.OUTCOME) != POISONED:
         scratch.store_i32(entries.OUTCOME, 0)
-    if recorded.load_i32(entries.KIND) == entries.LEADERSHIP:
+    if kind == entries.LEADERSHIP:
         block.store_i64(execution.LOGIC_VERSION, recorded.load_i32(entries.LOGIC_VERSION))
     book_entry(tx, block, scratch)
 

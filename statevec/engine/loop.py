@@ -1,7 +1,7 @@
 """The engine loop: one native function, independent of any plugin, run by one pinned thread without the GIL.
 
     a turn:   stop?  epoch?  disk error?  heartbeat
-              suspects ─► quarantine entries
+              suspects ─► quarantine entries; the main thread's request, if its sequence has come
               due timers, at most TIMERS_PER_TURN, by (deadline, order of setting)
               each ring in turn: at most a batch ─► entries ─► publish ─► advance the ring's head
               nothing done: idle
@@ -29,6 +29,7 @@ from statevec.engine.append import (
     read_clock,
     room_in_batch,
 )
+from statevec.engine.cutover import request_is_due, serve_request
 from statevec.engine.engine_state import DEADLINE_INDEX, TIMERS, arena_of
 from statevec.engine.rings import note_running, poll_ring, quarantine_ring, tell_released
 from statevec.ipc import log_layout as log_page
@@ -60,7 +61,7 @@ def _fire_timers(loop: Region, tx: Region, log: Region) -> int:
     fired = 0
     now_ns = read_clock(loop)
     row = _due_timer(tx, now_ns)
-    while row != 0 and fired < TIMERS_PER_TURN and room_in_batch(loop):
+    while row != 0 and fired < TIMERS_PER_TURN and room_in_batch(loop) and not request_is_due(loop):
         arena = arena_of(tx)
         timer_id = arena.load_i64(row + engine_tables.TIMER_KEY)
         entry = open_entry(loop, log, entries.TIMER, admin.TIMER_LENGTH)
@@ -80,15 +81,25 @@ def _fire_timers(loop: Region, tx: Region, log: Region) -> int:
 
 
 @kernel
+def _serve(loop: Region, tx: Region, log: Region) -> int:
+    """Serve the main thread's request if its sequence has come; how many entries that may have made."""
+    if not request_is_due(loop):
+        return 0
+    serve_request(loop, tx, log)
+    return 1
+
+
+@kernel
 def _turn(loop: Region, tx: Region, log: Region) -> int:
     """One turn behind the checks; how many entries it made and records it consumed."""
     work = 0
     if not log_is_full(loop, log):
-        work += _fire_timers(loop, tx, log)
+        work += _serve(loop, tx, log) + _fire_timers(loop, tx, log)
     for number in range(loop.load_i64(layout.RING_COUNT)):
         if log_is_full(loop, log):
             loop.store_i64(layout.FULL_TURNS, loop.load_i64(layout.FULL_TURNS) + 1)
             break
+        work += _serve(loop, tx, log)
         ring_block = loop.slice(layout.RINGS + number * layout.RING_SIZE, layout.RING_SIZE)
         # SYNC POINT: pairs with the main thread's release of RING_SUSPECT, after the reason.
         status = ring_block.load_acquire(layout.RING_STATUS)

@@ -16,7 +16,15 @@
     384     counters, loop writes:
               384 turns   392 idle turns   400 turns with a full log   408 skipped duplicates   416 timers fired
               424 padding bytes   432 entries moved to the next UNIT   440 rings quarantined
-    512     ring n at 512 + 256 n:
+    512     request of the main thread to append one entry of its own (`cutover`); the loop takes POSTED, leaves DONE:
+              512 state    520 kind (ADMIN, CUTOVER)    528 sequence that the entry is to have, 0 the next
+              536 message address   544 its length      552 outcome to record
+              560 source   568 source sequence   576 source position
+              584 result: sequence of the entry, 0 none   592 result: its outcome
+              600 dispatch of the next version   608 its logic version
+              616 transaction block on the arena with migrated tables, 0 none   624 migrate function
+              632 first plugin table   640 plugin tables of the next version
+    768     ring n at 768 + 256 n:
               0 address of its records and trailer   8 their size   16 address of its first page
               24 source number   32 status   40 quarantine reason (a ring code)   48 ring instance
               56 last sequence   64 in a run of duplicates   72 duplicates skipped   80 messages taken
@@ -61,7 +69,24 @@ TIMERS_FIRED = 416
 PADDING_BYTES = 424
 MOVED_ENTRIES = 432
 QUARANTINES = 440
-RINGS = 512
+REQUEST_STATE = 512
+REQUEST_KIND = 520
+REQUEST_AT = 528
+REQUEST_MESSAGE = 536
+REQUEST_LENGTH = 544
+REQUEST_OUTCOME = 552
+REQUEST_SOURCE = 560
+REQUEST_SOURCE_SEQUENCE = 568
+REQUEST_SOURCE_POSITION = 576
+RESULT_SEQUENCE = 584
+RESULT_OUTCOME = 592
+NEXT_DISPATCH = 600
+NEXT_LOGIC_VERSION = 608
+NEXT_TRANSACTION = 616
+NEXT_MIGRATE = 624
+NEXT_FIRST_TABLE = 632
+NEXT_TABLE_COUNT = 640
+RINGS = 768
 RING_SIZE = 256
 MAX_RINGS = 64
 LOOP_SIZE = RINGS + MAX_RINGS * RING_SIZE
@@ -86,6 +111,10 @@ RING_CONSUMER = 128
 RING_OPEN = 0
 RING_SUSPECT = 1
 RING_QUARANTINED = 2
+
+NOTHING_ASKED = 0
+POSTED = 1
+DONE = 2
 
 MEMORY = 0
 DISK = 1

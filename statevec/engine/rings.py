@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from statevec.engine import loop_layout as layout
 from statevec.engine.append import close_entry, open_entry, publish, read_clock, room_in_batch
+from statevec.engine.cutover import request_is_due
 from statevec.ipc import log_layout as log_page
 from statevec.ipc import ring_kernels, ring_layout
 from statevec.ipc.faults import POISONED
@@ -102,7 +103,7 @@ def poll_ring(loop: Region, tx: Region, log: Region, block: Region) -> int:
         while length >= 0:
             _append_record(loop, tx, log, block, length, now_ns)
             taken += 1
-            if taken == batch or not room_in_batch(loop):
+            if taken == batch or not room_in_batch(loop) or request_is_due(loop):
                 break
             length = next_record(ring, consumer)
         block.store_i64(layout.RING_MESSAGES, block.load_i64(layout.RING_MESSAGES) + taken)

@@ -18,12 +18,24 @@ byte.
     128  char[16] plugin version
     144  char[64] content hash, hex
 
-The engine process writes them, before its loop starts or in the loop; everybody reads them.
+    CUTOVER (6)                                      ADMIN (7), an operator's command
+    8    int64 logic version that decides next       8    int64 command (ADMIN_COMMANDS)
+    16   int64 logic version that decided            16   int64 sequence the cutover is to have, 0 the next
+    24   int64 digest of the migrated tables, 0 none 24   int64 1 forced
+    32   int64 cause (CUTOVER_CAUSES)                32   char[64] content hash of the version
+    40   char[32] plugin name                        96   char[32] who
+    72   char[16] plugin version                     128  char[64] why
+    88   char[64] content hash, hex                  192  char[256] the engine's answer
+    152  char[32] identity of the migration, hex, empty none
+
+The engine process writes them, before its loop starts or in the loop; everybody reads them. An ADMIN command is written
+by an operator's tool, all but the answer.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from statevec.journal.entry_layout import SCHEMA_ID, SCHEMA_VERSION
 
@@ -31,6 +43,8 @@ LEADERSHIP_TEMPLATE = 2
 RING_ATTACH_TEMPLATE = 3
 RING_QUARANTINE_TEMPLATE = 4
 TIMER_TEMPLATE = 5
+CUTOVER_TEMPLATE = 6
+ADMIN_TEMPLATE = 7
 
 BLOCK = 8
 LEADERSHIP_LOOP_BUDGET = 56
@@ -41,11 +55,27 @@ QUARANTINE_POSITION = 24
 QUARANTINE_REASON = 32
 TIMER_ID = 8
 TIMER_DEADLINE_NS = 16
+CUTOVER_LOGIC_VERSION = 8
+CUTOVER_STATE_DIGEST = 24
+ADMIN_ANSWER = 192
+ADMIN_ANSWER_SIZE = 256
 
 LEADERSHIP_FORMAT = struct.Struct("<9q16s32s16s64s")
 RING_ATTACH_FORMAT = struct.Struct("<2q32s")
 RING_QUARANTINE_FORMAT = struct.Struct("<4q")
 TIMER_FORMAT = struct.Struct("<2q")
+CUTOVER_FORMAT = struct.Struct("<4q32s16s64s32s")
+ADMIN_FORMAT = struct.Struct("<3q64s32s64s256s")
+
+CUT_OVER = 1
+ROLL_BACK = 2
+ADMIN_COMMANDS = {CUT_OVER: "cutover", ROLL_BACK: "rollback"}
+BY_OPERATOR = 1
+BY_ROLLBACK = 2
+BY_PROBATION = 3
+CUTOVER_CAUSES = {BY_OPERATOR: "operator", BY_ROLLBACK: "rollback", BY_PROBATION: "probation"}
+REFUSED = 1
+"""Outcome of an ADMIN entry whose command was refused; its answer says why."""
 
 TIMER_LENGTH = BLOCK + TIMER_FORMAT.size
 QUARANTINE_LENGTH = BLOCK + RING_QUARANTINE_FORMAT.size
@@ -94,6 +124,70 @@ def ring_attach(ring_instance: int, source: int, name: str) -> bytes:
     """Input of the entry that makes a ring a source; `name` has at most 32 bytes."""
     block = RING_ATTACH_FORMAT.pack(ring_instance, source, name.encode())
     return sbe_header(RING_ATTACH_TEMPLATE, len(block)).to_bytes(8, "little") + block
+
+
+@dataclass(frozen=True)
+class Cutover:
+    """Input of a cutover entry. `state_digest` is filled in by the loop when tables were migrated."""
+
+    logic_version: int
+    previous_version: int
+    cause: int
+    name: str
+    version: str
+    content_hash: str
+    migration: str = ""
+    state_digest: int = 0
+
+    def encode(self) -> bytes:
+        """The message with its SBE header."""
+        numbers = (self.logic_version, self.previous_version, self.state_digest, self.cause)
+        texts = (self.name, self.version, self.content_hash, self.migration)
+        block = CUTOVER_FORMAT.pack(*numbers, *(text.encode() for text in texts))
+        return sbe_header(CUTOVER_TEMPLATE, len(block)).to_bytes(8, "little") + block
+
+    @classmethod
+    def decode(cls, message: bytes | memoryview) -> Cutover:
+        """Back from the input of an entry."""
+        logic, previous, digest, cause, *texts = CUTOVER_FORMAT.unpack_from(message, BLOCK)
+        name, version, content_hash, migration = (_text(each) for each in texts)
+        return cls(logic, previous, cause, name, version, content_hash, migration, digest)
+
+
+@dataclass(frozen=True)
+class AdminCommand:
+    """Input of an ADMIN entry: what an operator asked for, and the engine's answer."""
+
+    command: int
+    at_sequence: int
+    forced: bool
+    content_hash: str
+    who: str
+    why: str
+    answer: str = ""
+
+    def encode(self) -> bytes:
+        """The message with its SBE header; texts are cut to what their fields hold."""
+        numbers = (self.command, self.at_sequence, int(self.forced))
+        sizes = ((self.content_hash, 64), (self.who, 32), (self.why, 64), (self.answer, ADMIN_ANSWER_SIZE))
+        texts = (text.encode()[:size].decode(errors="ignore").encode() for text, size in sizes)
+        block = ADMIN_FORMAT.pack(*numbers, *texts)
+        return sbe_header(ADMIN_TEMPLATE, len(block)).to_bytes(8, "little") + block
+
+    @classmethod
+    def decode(cls, message: bytes | memoryview) -> AdminCommand:
+        """Back from a message. Raises ValueError when it is not one."""
+        size = BLOCK + ADMIN_FORMAT.size
+        header = sbe_header(ADMIN_TEMPLATE, ADMIN_FORMAT.size)
+        if len(message) != size or int.from_bytes(message[:BLOCK], "little") != header:
+            raise ValueError(f"not an admin command: length={len(message)} expected={size}")
+        command, at_sequence, forced, *texts = ADMIN_FORMAT.unpack_from(message, BLOCK)
+        content_hash, who, why, answer = (_text(each) for each in texts)
+        return cls(command, at_sequence, bool(forced), content_hash, who, why, answer)
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\0").decode(errors="replace")
 
 
 assert LEADERSHIP_FORMAT.size == 200 and BLOCK + RING_ATTACH_FORMAT.size == RING_NAME + 32

@@ -40,6 +40,8 @@ def test_any_sbe_tool_reads_an_entrys_header():
 @pytest.mark.parametrize(
     ("name", "template", "size"),
     [
+        ("Cutover", admin_layout.CUTOVER_TEMPLATE, admin_layout.CUTOVER_FORMAT.size),
+        ("Admin", admin_layout.ADMIN_TEMPLATE, admin_layout.ADMIN_FORMAT.size),
         ("Leadership", admin_layout.LEADERSHIP_TEMPLATE, admin_layout.LEADERSHIP_FORMAT.size),
         ("RingAttach", admin_layout.RING_ATTACH_TEMPLATE, admin_layout.RING_ATTACH_FORMAT.size),
         ("RingQuarantine", admin_layout.RING_QUARANTINE_TEMPLATE, admin_layout.RING_QUARANTINE_FORMAT.size),

@@ -1,0 +1,128 @@
+"""Appending the main thread's own entries from inside the loop, and letting another logic version decide.
+
+    main thread   fills the request, posts it ─────────────────────────► reads the result, adopts the memory
+    loop          at the wanted sequence: migrate ─► entry ─► switch ─► publish ─► DONE
+
+Invariants
+    A cutover entry has exactly the sequence that was asked for, or is not written at all (MISSED). Nobody decides it;
+    the old version decided the entry before it, the new one decides the entry after it.
+    Migration works on another arena: until the entry is complete, the old tables are as they were, and a migration that
+    fails leaves the old version deciding and an entry that says so.
+    A follower makes the same switch at the same entry, with the same digest of the migrated tables.
+
+The main thread owns the request while it is not POSTED, the loop while it is. A crash before the entry is published
+leaves nothing of it; after it, whoever replays the log switches at the same place.
+"""
+
+from __future__ import annotations
+
+from statevec.engine import execution_layout as execution
+from statevec.engine import loop_layout as layout
+from statevec.engine.append import close_entry, open_entry, publish, read_clock
+from statevec.engine.engine_state import CLOCK_LAST_TIME_NS, CLOCK_LOGIC_VERSION, CLOCK_ROW_AT, arena_of
+from statevec.ipc.faults import COMMITTED, PLUGIN_FAULT
+from statevec.ipc.kernel import kernel
+from statevec.ipc.memory import Region, call_dispatch, region_address, region_at
+from statevec.journal import admin_layout as admin
+from statevec.journal import entry_layout as entries
+from statevec.journal.fold import hash_bytes, mix
+from statevec.state import transaction_layout
+from statevec.state.arena_layout import DIRECTORY, TABLE_NEVER_USED, TABLE_ROWS, TABLE_SIZE
+
+MISSED = -1_000_000
+"""Result of a request whose sequence has gone by: no entry was written."""
+
+
+@kernel
+def request_is_due(loop: Region) -> bool:
+    """Whether the main thread's request is to be served before the next entry."""
+    # SYNC POINT: pairs with the main thread's release of POSTED.
+    if loop.load_acquire(layout.REQUEST_STATE) != layout.POSTED:
+        return False
+    return loop.load_i64(execution.SEQUENCE) + 1 >= loop.load_i64(layout.REQUEST_AT)
+
+
+@kernel
+def digest_of_tables(arena: Region, first: int, count: int) -> int:
+    """Digest of the rows, used or once used, of `count` tables from number `first` on; never 0."""
+    digest = count
+    for table in range(first, first + count):
+        description = DIRECTORY + table * TABLE_SIZE
+        rows = arena.load_i64(description + TABLE_ROWS)
+        digest = mix(digest, hash_bytes(arena, rows, arena.load_i64(description + TABLE_NEVER_USED) - rows, table))
+    return digest if digest != 0 else 1
+
+
+@kernel
+def migrate(tx: Region, next_tx: Region, function: int) -> int:
+    """Fill the arena of `next_tx` from that of `tx`; COMMITTED, or the outcome of the one that failed."""
+    answer = call_dispatch(function, region_address(tx), region_address(next_tx), 0)
+    if answer == transaction_layout.DISPATCH_OK:
+        return COMMITTED
+    return answer if answer < 0 else PLUGIN_FAULT
+
+
+@kernel
+def switch_version(tx: Region, block: Region, next_tx: int, dispatch: int, logic_version: int) -> None:
+    """Let another version decide: dispatch function, number, and the arena of `next_tx` (its address) unless that is 0.
+
+    The time of the last entry is carried over; call it right after the cutover entry was executed.
+    """
+    arena = arena_of(tx)
+    last_time = arena.load_i64(arena.load_i64(CLOCK_ROW_AT) + CLOCK_LAST_TIME_NS)
+    if next_tx != 0:
+        made = region_at(next_tx, transaction_layout.TRANSACTION_SIZE)
+        tx.store_i64(transaction_layout.ARENA_ADDRESS, made.load_i64(transaction_layout.ARENA_ADDRESS))
+        tx.store_i64(transaction_layout.ARENA_SIZE, made.load_i64(transaction_layout.ARENA_SIZE))
+    arena = arena_of(tx)
+    row = arena.load_i64(CLOCK_ROW_AT)
+    arena.store_i64(row + CLOCK_LAST_TIME_NS, last_time)
+    arena.store_i64(row + CLOCK_LOGIC_VERSION, logic_version)
+    block.store_i64(execution.DISPATCH, dispatch)
+    block.store_i64(execution.LOGIC_VERSION, logic_version)
+
+
+@kernel
+def _append_request(loop: Region, tx: Region, log: Region, outcome: int, state_digest: int) -> int:
+    """Append the requested entry; its outcome."""
+    length = loop.load_i64(layout.REQUEST_LENGTH)
+    kind = loop.load_i64(layout.REQUEST_KIND)
+    entry = open_entry(loop, log, kind, length)
+    entry.copy_from(entries.INPUT, region_at(loop.load_i64(layout.REQUEST_MESSAGE), length), 0, length)
+    if kind == entries.CUTOVER:
+        entry.store_i64(entries.INPUT + admin.CUTOVER_STATE_DIGEST, state_digest)
+    entry.store_i32(entries.SOURCE, loop.load_i64(layout.REQUEST_SOURCE))
+    entry.store_i64(entries.SOURCE_SEQUENCE, loop.load_i64(layout.REQUEST_SOURCE_SEQUENCE))
+    entry.store_i64(entries.SOURCE_POSITION, loop.load_i64(layout.REQUEST_SOURCE_POSITION))
+    entry.store_i32(entries.OUTCOME, outcome)
+    return close_entry(loop, tx, log, entry, read_clock(loop))
+
+
+@kernel
+def serve_request(loop: Region, tx: Region, log: Region) -> None:
+    """Append the entry that the main thread asked for, and cut over if it is a cutover. Call it when it is due."""
+    wanted = loop.load_i64(layout.REQUEST_AT)
+    sequence = loop.load_i64(execution.SEQUENCE) + 1
+    if wanted != 0 and wanted != sequence:
+        sequence = 0
+        outcome = MISSED
+    else:
+        outcome = loop.load_i64(layout.REQUEST_OUTCOME)
+        digest = 0
+        next_tx = loop.load_i64(layout.NEXT_TRANSACTION)
+        cuts_over = loop.load_i64(layout.REQUEST_KIND) == entries.CUTOVER
+        if cuts_over and next_tx != 0:
+            made = region_at(next_tx, transaction_layout.TRANSACTION_SIZE)
+            outcome = migrate(tx, made, loop.load_i64(layout.NEXT_MIGRATE))
+            if outcome == COMMITTED:
+                first, count = loop.load_i64(layout.NEXT_FIRST_TABLE), loop.load_i64(layout.NEXT_TABLE_COUNT)
+                digest = digest_of_tables(arena_of(made), first, count)
+        outcome = _append_request(loop, tx, log, outcome, digest)
+        if cuts_over and outcome == COMMITTED:
+            version = loop.load_i64(layout.NEXT_LOGIC_VERSION)
+            switch_version(tx, loop, next_tx, loop.load_i64(layout.NEXT_DISPATCH), version)
+        publish(loop, log)
+    loop.store_i64(layout.RESULT_SEQUENCE, sequence)
+    loop.store_i64(layout.RESULT_OUTCOME, outcome)
+    # SYNC POINT: pairs with the main thread's acquire of DONE: the result is there before it.
+    loop.store_release(layout.REQUEST_STATE, layout.DONE)
