@@ -27,14 +27,14 @@ from bench.processes import FIRST_CORE, OTHER_CORE
 from statevec.engine.instance import Instance, open_instance
 from statevec.ipc.log import attach_log, released_offset
 from statevec.ipc.log_kernels import READER_SIZE, open_reader
-from statevec.ipc.log_layout import MAX_ENTRY, UNIT
+from statevec.ipc.log_layout import APPENDED, MAX_ENTRY, UNIT, WRITTEN
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire
 from statevec.ipc.ring import RingProducer
 
 START_SECONDS = 120.0
 STOP_SECONDS = 120.0
-DISK_BUDGET_BYTES = 30 << 30
+SETTLE_PAUSE_SECONDS = 0.005
 RISK = {
     "position_limit": 1_000,
     "order_size_limit": 10,
@@ -202,6 +202,7 @@ class Surroundings:
 
     def drive(self, seconds: float, rate: float = 0.0) -> dict[str, float]:
         """Send for that long at `rate` messages a second (0: flat out), read everything; what happened."""
+        self._settle()
         counters = {"quotes": feed.QUOTES, "intents": feed.INTENTS, "orders": feed.ORDERS, "entries": feed.SEEN}
         before = {name: self.block.load_i64(offset) for name, offset in counters.items()}
         self.block.store_i64(feed.SAMPLES_TAKEN, 0)
@@ -213,6 +214,12 @@ class Surroundings:
             raise RuntimeError(f"driving the engine ended with {answer}")
         after = {name: self.block.load_i64(offset) for name, offset in counters.items()}
         return {"seconds": took, **{name: after[name] - before[name] for name in counters}}
+
+    def _settle(self) -> None:
+        """Wait until the journaler has written what was appended: what came before is no part of what comes."""
+        # SYNC POINT: pairs with the journaler's and the leader's release of their positions.
+        while load_acquire(self._log.region, WRITTEN) < load_acquire(self._log.region, APPENDED):
+            time.sleep(SETTLE_PAUSE_SECONDS)
 
     @property
     def samples(self) -> np.ndarray:
