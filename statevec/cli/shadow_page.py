@@ -164,7 +164,9 @@ def _facts(found: ShadowReport) -> str:
         ("decides", f"{found.decider_name}@{found.decider_version} {found.decider_hash}"),
         ("sequences", f"{found.from_sequence:,} to {found.to_sequence:,}"),
         ("mode", found.mode),
-        ("migration", found.migration or "none"),
+        ("migration", f"{found.migration} {found.migration_problem}".strip() or "none"),
+        *(("", change) for change in found.migration_changes),
+        ("rollback", "possible" if found.rollback_possible else found.rollback_problem or "not possible"),
         ("took", f"{found.seconds:,.1f} s"),
     )
     return _table(("", ""), rows)

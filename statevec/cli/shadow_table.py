@@ -57,8 +57,8 @@ def _summary(found: ShadowReport) -> Table:
         ("same", f"{found.same:,}"),
         ("expected", f"{found.expected:,}"),
         ("unexpected", f"{found.unexpected:,}"),
-        ("migration", found.migration or "none"),
-        ("rollback", "possible" if found.rollback_possible else "not possible"),
+        ("migration", found.migration_problem or "; ".join(found.migration_changes) or "none"),
+        ("rollback", "possible" if found.rollback_possible else found.rollback_problem or "not possible"),
     )
     for name, value in rows:
         table.add_row(name, escape(value))

@@ -32,6 +32,7 @@ from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
 from statevec.roles.shadow_compare import Comparison
 from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, NOTICE
+from statevec.roles.shadow_migration import MigrationCheck, TriedMigration
 from statevec.roles.shadow_plan import Plan
 from statevec.roles.shadow_plugins import ShadowError, decider_of, first_decider
 from statevec.roles.shadow_report import ShadowReport, write_report
@@ -49,6 +50,8 @@ PROGRESS_SECONDS = 0.2
 CAUGHT_UP_SECONDS = 1.0
 """A shadow counts as caught up when it found nothing more to do within this time."""
 PAUSE_SECONDS = 0.000_5
+TRY_MIGRATION_SECONDS = 10.0
+"""How often the migration is tried on the live state, once the shadow has caught up."""
 NEVER = (1 << 63) - 1
 
 
@@ -97,6 +100,9 @@ class Shadow:
         self._plan = Plan(self.decider, candidate, rules, self._comparison.ids if counters else None)
         self._explained = 0
         self.block = self._make_block(max_entry)
+        self._migration = TriedMigration(self.decider, candidate, tier)
+        self._tried: MigrationCheck | None = None
+        self._tried_at = -TRY_MIGRATION_SECONDS
         self.tally = Tally(Rules(rules), self.range.first, self.decider, candidate)
         self._clock = CycleClock()
         self._started = time.monotonic()
@@ -111,15 +117,10 @@ class Shadow:
             raise ShadowError(f"these are two plugins: deciding={names[0].name!r} candidate={names[1].name!r}")
         if self._same_layout:
             return
-        versions = f"deciding={names[0].version} candidate={names[1].version}"
         if self.mode == "lockstep":
             raise ShadowError(
-                f"lockstep needs one layout of state, and that of the candidate differs: {versions}; "
-                "compare with --mode independent"
-            )
-        if self.range.first > 1:
-            raise ShadowError(
-                f"from a sequence on the candidate would need a migrated state: {versions}; leave --from out"
+                "lockstep needs one layout of state, and that of the candidate differs: "
+                f"deciding={names[0].version} candidate={names[1].version}; compare with --mode independent"
             )
 
     def _lockstep_block(self, max_entry: int) -> Region:
@@ -165,6 +166,7 @@ class Shadow:
             now = time.monotonic()
             if at_end:
                 self._drained_at = now
+                self._try_migration(now)
                 if until_caught_up or (self.range.last is not None and not self._source.is_live):
                     break
                 time.sleep(PAUSE_SECONDS)
@@ -176,9 +178,15 @@ class Shadow:
                 write_report(self.instance, self.report())
         self._finished = True
         self._check_reached()
+        self._try_migration(NEVER)
         report = self.report()
         write_report(self.instance, report)
         return report
+
+    def _try_migration(self, now: float) -> None:
+        if now - self._tried_at >= TRY_MIGRATION_SECONDS:
+            self._tried = self._migration.check(self.execution)
+            self._tried_at = time.monotonic()
 
     def _check_reached(self) -> None:
         last = self.range.last
@@ -215,11 +223,17 @@ class Shadow:
     def _begin_comparing(self) -> None:
         """From the next entry on the candidate runs too."""
         if self._alone is not None and self.execution.sequence > 0:
-            self._alone.arena.copy_from(0, self.execution.arena, 0, self.execution.arena.size)
+            self._take_state(self._alone)
             for offset in (execution_layout.SEQUENCE, execution_layout.BUDGET, execution_layout.LOGIC_VERSION):
                 self._alone.block.store_i64(offset, self.execution.block.load_i64(offset))
         self.block.store_i64(layout.MODE, layout.LOCKSTEP if self._alone is None else layout.INDEPENDENT)
         self.block.store_i64(layout.STOP_AFTER, NEVER if self.range.last is None else self.range.last)
+
+    def _take_state(self, alone: Execution) -> None:
+        """Give an independent candidate the state of the deciding version, migrated as a cutover would."""
+        problem = self._migration.move(self.execution, alone)
+        if problem:
+            raise ShadowError(f"the candidate cannot start at sequence={self.execution.sequence + 1}: {problem}")
 
     def _judge(self) -> None:
         entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
@@ -247,6 +261,7 @@ class Shadow:
     def report(self) -> ShadowReport:
         """What was found so far."""
         compared = self.block.load_i64(layout.COMPARED)
+        tried = self._tried or MigrationCheck(rollback_problem="not tried yet")
         tally, last = self.tally, self.range.first - 1 + compared
         return ShadowReport(
             candidate_hash=self.candidate.content_hash,
@@ -265,8 +280,11 @@ class Shadow:
             unexpected=tally.unexpected,
             caught_up=self.caught_up,
             finished=self._finished,
-            migration="",
-            rollback_possible=self._same_layout,
+            migration=tried.identity,
+            migration_changes=list(tried.changes),
+            migration_problem=tried.problem,
+            rollback_possible=not tried.problem and not tried.rollback_problem,
+            rollback_problem=tried.rollback_problem,
             updated_ns=time.time_ns(),
             seconds=round(time.monotonic() - self._started, 3),
             behind_bytes=self._source.behind_bytes,

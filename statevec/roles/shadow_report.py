@@ -90,15 +90,20 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
     """Whether within the last moments everything that the leader had appended was compared."""
     finished: bool
     migration: str
-    """Identity (hex) of the migration that the cutover would run; empty when none is needed."""
+    """Identity (hex) of the migration that the cutover would run, tried on the live state; empty: none is needed."""
     rollback_possible: bool
-    """Whether the deciding version could take the state back."""
+    """Whether the deciding version could take the state back; tried on the live state, False before that."""
     updated_ns: int
     """Wall clock, ns."""
     seconds: float
     behind_bytes: int
     times: dict[str, Times]
     """`decider` and `candidate`; empty before anything was timed."""
+    migration_changes: list[str] = []
+    """What the migration does, for people."""
+    migration_problem: str = ""
+    """Why the migration would fail; empty when it would not, or was not tried yet."""
+    rollback_problem: str = ""
     rules: dict[str, int] = {}
     """Entries by the rule that explains (part of) them."""
     unexpected_places: dict[str, int] = {}

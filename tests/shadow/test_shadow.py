@@ -13,6 +13,7 @@ from statevec.journal.reader import JournalReader
 from statevec.roles.shadow import Mode, Range, Shadow
 from statevec.roles.shadow_plugins import ShadowError
 from statevec.roles.shadow_report import read_report
+from statevec.roles.shadow_rules import Rule
 from statevec.state.arena import digest_of
 from statevec.state.verify import verify
 from tests.shadow.versions import (
@@ -122,7 +123,31 @@ def test_a_field_that_only_the_candidate_has_is_a_difference(recorded: RecordedD
     found = shadow_of(recorded, desk_version(tmp_path, WIDER), "independent")
     assert set(found.unexpected_places) == {"records.positions.refused"}
     assert found.unexpected > len(quotes(recorded)) - 1
+
+
+def test_the_migration_is_tried_on_the_state_both_ways(recorded: RecordedDesk, tmp_path: Path) -> None:
+    found = shadow_of(recorded, desk_version(tmp_path, WIDER), "independent")
+    assert len(found.migration) == 32
+    assert any("refused" in change for change in found.migration_changes)
+    assert (found.migration_problem, found.rollback_problem, found.rollback_possible) == ("", "", True)
+    assert shadow_of(recorded, desk_version(tmp_path, version="2.0.1")).migration == ""
+
+
+def test_a_migration_that_would_fail_is_told(recorded: RecordedDesk, tmp_path: Path) -> None:
+    smaller = desk_version(tmp_path, ("capacity=64", "capacity=4"))
+    found = shadow_of(recorded, smaller, "independent")
+    assert "CAPACITY_EXHAUSTED" in found.migration_problem
     assert not found.rollback_possible
+    with pytest.raises(ShadowError, match="cannot start at sequence=200: migration ends with CAPACITY_EXHAUSTED"):
+        shadow_of(recorded, smaller, "independent", compared=Range(200))
+
+
+def test_an_independent_candidate_starts_with_the_migrated_state(recorded: RecordedDesk, tmp_path: Path) -> None:
+    rules = [Rule(name="new", table="positions", field="refused")]
+    found = shadow_of(recorded, desk_version(tmp_path, WIDER), "independent", rules, Range(200))
+    assert found.unexpected == 0
+    timers = found.expected - len([quote for quote in quotes(recorded) if quote["sequence"] >= 200])
+    assert 0 < timers < 40
 
 
 @pytest.mark.parametrize("mode", MODES)
