@@ -20,14 +20,13 @@ from statevec.engine import execution_layout as execution
 from statevec.engine import loop_layout as layout
 from statevec.engine.append import close_entry, open_entry, publish, read_clock
 from statevec.engine.engine_state import CLOCK_LAST_TIME_NS, CLOCK_LOGIC_VERSION, CLOCK_ROW_AT, arena_of
+from statevec.engine.plugin.migration_digest import plugin_tables_digest
 from statevec.ipc.faults import COMMITTED, PLUGIN_FAULT
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region, call_dispatch, region_address, region_at
 from statevec.journal import admin_layout as admin
 from statevec.journal import entry_layout as entries
-from statevec.journal.fold import hash_bytes, mix
 from statevec.state import transaction_layout
-from statevec.state.arena_layout import DIRECTORY, TABLE_NEVER_USED, TABLE_ROWS, TABLE_SIZE
 
 MISSED = -1_000_000
 """Result of a request whose sequence has gone by: no entry was written."""
@@ -40,17 +39,6 @@ def request_is_due(loop: Region) -> bool:
     if loop.load_acquire(layout.REQUEST_STATE) != layout.POSTED:
         return False
     return loop.load_i64(execution.SEQUENCE) + 1 >= loop.load_i64(layout.REQUEST_AT)
-
-
-@kernel
-def digest_of_tables(arena: Region, first: int, count: int) -> int:
-    """Digest of the rows, used or once used, of `count` tables from number `first` on; never 0."""
-    digest = count
-    for table in range(first, first + count):
-        description = DIRECTORY + table * TABLE_SIZE
-        rows = arena.load_i64(description + TABLE_ROWS)
-        digest = mix(digest, hash_bytes(arena, rows, arena.load_i64(description + TABLE_NEVER_USED) - rows, table))
-    return digest if digest != 0 else 1
 
 
 @kernel
@@ -115,8 +103,7 @@ def serve_request(loop: Region, tx: Region, log: Region) -> None:
             made = region_at(next_tx, transaction_layout.TRANSACTION_SIZE)
             outcome = migrate(tx, made, loop.load_i64(layout.NEXT_MIGRATE))
             if outcome == COMMITTED:
-                first, count = loop.load_i64(layout.NEXT_FIRST_TABLE), loop.load_i64(layout.NEXT_TABLE_COUNT)
-                digest = digest_of_tables(arena_of(made), first, count)
+                digest = plugin_tables_digest(made)
         outcome = _append_request(loop, tx, log, outcome, digest)
         if cuts_over and outcome == COMMITTED:
             version = loop.load_i64(layout.NEXT_LOGIC_VERSION)

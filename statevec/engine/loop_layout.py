@@ -23,7 +23,6 @@
               584 result: sequence of the entry, 0 none   592 result: its outcome
               600 dispatch of the next version   608 its logic version
               616 transaction block on the arena with migrated tables, 0 none   624 migrate function
-              632 first plugin table   640 plugin tables of the next version
     768     ring n at 768 + 256 n:
               0 address of its records and trailer   8 their size   16 address of its first page
               24 source number   32 status   40 quarantine reason (a ring code)   48 ring instance
@@ -84,8 +83,6 @@ NEXT_DISPATCH = 600
 NEXT_LOGIC_VERSION = 608
 NEXT_TRANSACTION = 616
 NEXT_MIGRATE = 624
-NEXT_FIRST_TABLE = 632
-NEXT_TABLE_COUNT = 640
 RINGS = 768
 RING_SIZE = 256
 MAX_RINGS = 64

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from statevec.engine import loop_layout
-from statevec.engine.cutover import MISSED, digest_of_tables, switch_version
-from statevec.engine.engine_state import FIRST_PLUGIN_TABLE
+from statevec.engine.cutover import MISSED, switch_version
 from statevec.engine.execute import replay_entry
 from statevec.engine.execution import Execution
+from statevec.engine.plugin.migration_digest import plugin_tables_digest
 from statevec.ipc import faults
 from statevec.ipc.kernel import plain
 from statevec.ipc.memory import Region
@@ -95,8 +95,6 @@ class Request:
             (loop_layout.NEXT_LOGIC_VERSION, 2),
             (loop_layout.NEXT_TRANSACTION, self.next.tx.address if self.next else 0),
             (loop_layout.NEXT_MIGRATE, self.migration.address if migrated else 0),
-            (loop_layout.NEXT_FIRST_TABLE, FIRST_PLUGIN_TABLE),
-            (loop_layout.NEXT_TABLE_COUNT, 1),
             (loop_layout.REQUEST_STATE, loop_layout.POSTED),
         ):
             engine.block.store_i64(offset, value)
@@ -137,7 +135,7 @@ def replay(engine: Engine, amount: int, migrated: bool) -> Execution:
             kept.append(made)
             if migrated:
                 assert doubling(execution.tx, made.tx) == transaction_layout.DISPATCH_OK
-                digest = digest_of_tables(made.arena, FIRST_PLUGIN_TABLE, 1)
+                digest = plugin_tables_digest(made.tx)
                 assert digest == entry.load_i64(layout.INPUT + admin_layout.CUTOVER_STATE_DIGEST)
             next_tx = made.tx.address if migrated else 0
             switch_version(execution.tx, execution.block, next_tx, made.dispatch.address, 2)

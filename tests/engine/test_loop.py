@@ -253,6 +253,31 @@ def test_an_input_that_killed_its_leaders_is_recorded_without_being_run(make: Ca
     replay(engine)
 
 
+def test_a_timer_that_killed_its_leaders_is_passed_over_once(make: Callable[..., Engine]) -> None:
+    """Rule 17: a timer's id comes again, and what comes then is another input."""
+    engine = make()
+    for offset, value in ((loop_layout.POISON_SOURCE, 0), (loop_layout.POISON_SEQUENCE, 1)):
+        engine.block.store_i64(offset, value)
+    engine.block.store_i64(loop_layout.POISON_ATTEMPTS, 3)
+    for _ in range(2):
+        engine.offer(b"t\x01")
+        engine.turn()
+        engine.turn()
+    fired = [entry.load_i32(layout.OUTCOME) for entry in engine.entries() if entry.load_i32(layout.KIND) == layout.TIMER]
+    assert fired == [faults.POISONED, faults.COMMITTED]
+    replay(engine)
+
+
+def test_a_leader_that_dies_behind_a_timer_did_not_die_of_it(make: Callable[..., Engine]) -> None:
+    """Rule 17: what the control page names is no longer running once its entry is published."""
+    engine = make()
+    engine.offer(b"t\x01")
+    engine.turn()
+    engine.turn()
+    assert engine.entries()[-1].load_i32(layout.KIND) == layout.TIMER
+    assert [engine.log.load_i64(offset) for offset in RUNNING] == [0, 1, 0]
+
+
 def test_the_control_page_says_what_runs_before_it_runs(make: Callable[..., Engine]) -> None:
     """Rule 17."""
     seen = []
