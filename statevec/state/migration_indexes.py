@@ -165,17 +165,18 @@ def _link_index(old_tx: Region, new_tx: Region, program: Region, step: int, numb
     index = index_at(table, number)
     kind = arena_of(new_tx).load_i64(index + INDEX_KIND)
     source = program.load_i64(step + STEP_INDEXES + 8 * number)
-    changed = program.load_i64(step + STEP_FUNCTION) >= 0
-    if kind < GROUP:
-        return _link_hash(new_tx, table, index, source < 0 or changed)
-    if source < 0:
-        _link_by_rows(new_tx, table, index)
-        return COMMITTED
     old_index = index_at(program.load_i64(step + STEP_OLD_TABLE), source)
-    if changed and not _values_stay(old_tx, new_tx, program, step, old_index, index):
+    stays = source >= 0
+    if stays and program.load_i64(step + STEP_FUNCTION) >= 0:
+        stays = _values_stay(old_tx, new_tx, program, step, old_index, index)
+    if kind < GROUP:
+        return _link_hash(new_tx, table, index, not stays)
+    if stays:
+        _translate(old_tx, new_tx, program, step, old_index, index)
+    elif source >= 0:
         _link_in_order(old_tx, new_tx, program, step, old_index, index)
     else:
-        _translate(old_tx, new_tx, program, step, old_index, index)
+        _link_by_rows(new_tx, table, index)
     return COMMITTED
 
 
