@@ -33,12 +33,17 @@ MISSED = -1_000_000
 
 
 @kernel
-def request_is_due(loop: Region) -> bool:
-    """Whether the main thread's request is to be served before the next entry."""
+def _is_due(loop: Region, request: int) -> bool:
     # SYNC POINT: pairs with the main thread's release of POSTED.
-    if loop.load_acquire(layout.REQUEST_STATE) != layout.POSTED:
+    if loop.load_acquire(request + layout.REQUEST_STATE) != layout.POSTED:
         return False
-    return loop.load_i64(execution.SEQUENCE) + 1 >= loop.load_i64(layout.REQUEST_AT)
+    return loop.load_i64(execution.SEQUENCE) + 1 >= loop.load_i64(request + layout.REQUEST_AT)
+
+
+@kernel
+def request_is_due(loop: Region) -> bool:
+    """Whether a request of the main thread is to be served before the next entry."""
+    return _is_due(loop, layout.ADMIN_REQUEST) or _is_due(loop, layout.CUTOVER_REQUEST)
 
 
 @kernel
@@ -71,45 +76,61 @@ def switch_version(tx: Region, block: Region, next_tx: int, dispatch: int, logic
 
 
 @kernel
-def _append_request(loop: Region, tx: Region, log: Region, outcome: int, state_digest: int) -> int:
+def _append_request(loop: Region, tx: Region, log: Region, request: Region, outcome: int, state_digest: int) -> int:
     """Append the requested entry; its outcome."""
-    length = loop.load_i64(layout.REQUEST_LENGTH)
-    kind = loop.load_i64(layout.REQUEST_KIND)
+    length = request.load_i64(layout.REQUEST_LENGTH)
+    kind = request.load_i64(layout.REQUEST_KIND)
     entry = open_entry(loop, log, kind, length)
-    entry.copy_from(entries.INPUT, region_at(loop.load_i64(layout.REQUEST_MESSAGE), length), 0, length)
+    entry.copy_from(entries.INPUT, region_at(request.load_i64(layout.REQUEST_MESSAGE), length), 0, length)
     if kind == entries.CUTOVER:
         entry.store_i64(entries.INPUT + admin.CUTOVER_STATE_DIGEST, state_digest)
-    entry.store_i32(entries.SOURCE, loop.load_i64(layout.REQUEST_SOURCE))
-    entry.store_i64(entries.SOURCE_SEQUENCE, loop.load_i64(layout.REQUEST_SOURCE_SEQUENCE))
-    entry.store_i64(entries.SOURCE_POSITION, loop.load_i64(layout.REQUEST_SOURCE_POSITION))
+    entry.store_i32(entries.SOURCE, request.load_i64(layout.REQUEST_SOURCE))
+    entry.store_i64(entries.SOURCE_SEQUENCE, request.load_i64(layout.REQUEST_SOURCE_SEQUENCE))
+    entry.store_i64(entries.SOURCE_POSITION, request.load_i64(layout.REQUEST_SOURCE_POSITION))
     entry.store_i32(entries.OUTCOME, outcome)
     return close_entry(loop, tx, log, entry, read_clock(loop))
 
 
 @kernel
-def serve_request(loop: Region, tx: Region, log: Region) -> None:
-    """Append the entry that the main thread asked for, and cut over if it is a cutover. Call it when it is due."""
-    wanted = loop.load_i64(layout.REQUEST_AT)
+def _append_and_switch(loop: Region, tx: Region, log: Region, request: Region) -> int:
+    """Append the requested entry and, if it is a cutover that works, let the next version decide; its outcome."""
+    outcome = request.load_i64(layout.REQUEST_OUTCOME)
+    next_tx = request.load_i64(layout.NEXT_TRANSACTION)
+    cuts_over = request.load_i64(layout.REQUEST_KIND) == entries.CUTOVER
+    digest = 0
+    if cuts_over and next_tx != 0:
+        made = region_at(next_tx, transaction_layout.TRANSACTION_SIZE)
+        outcome = migrate(tx, made, request.load_i64(layout.NEXT_MIGRATE))
+        if outcome == COMMITTED:
+            digest = plugin_tables_digest(made)
+    outcome = _append_request(loop, tx, log, request, outcome, digest)
+    if cuts_over and outcome == COMMITTED:
+        version = request.load_i64(layout.NEXT_LOGIC_VERSION)
+        switch_version(tx, loop, next_tx, request.load_i64(layout.NEXT_DISPATCH), version)
+    return outcome
+
+
+@kernel
+def _serve(loop: Region, tx: Region, log: Region, request: Region) -> None:
+    wanted = request.load_i64(layout.REQUEST_AT)
     sequence = loop.load_i64(execution.SEQUENCE) + 1
     if wanted != 0 and wanted != sequence:
-        sequence = 0
-        outcome = MISSED
+        request.store_i64(layout.RESULT_SEQUENCE, 0)
+        request.store_i64(layout.RESULT_OUTCOME, MISSED)
     else:
-        outcome = loop.load_i64(layout.REQUEST_OUTCOME)
-        digest = 0
-        next_tx = loop.load_i64(layout.NEXT_TRANSACTION)
-        cuts_over = loop.load_i64(layout.REQUEST_KIND) == entries.CUTOVER
-        if cuts_over and next_tx != 0:
-            made = region_at(next_tx, transaction_layout.TRANSACTION_SIZE)
-            outcome = migrate(tx, made, loop.load_i64(layout.NEXT_MIGRATE))
-            if outcome == COMMITTED:
-                digest = plugin_tables_digest(made)
-        outcome = _append_request(loop, tx, log, outcome, digest)
-        if cuts_over and outcome == COMMITTED:
-            version = loop.load_i64(layout.NEXT_LOGIC_VERSION)
-            switch_version(tx, loop, next_tx, loop.load_i64(layout.NEXT_DISPATCH), version)
+        request.store_i64(layout.RESULT_SEQUENCE, sequence)
+        request.store_i64(layout.RESULT_OUTCOME, _append_and_switch(loop, tx, log, request))
         publish(loop, log)
-    loop.store_i64(layout.RESULT_SEQUENCE, sequence)
-    loop.store_i64(layout.RESULT_OUTCOME, outcome)
     # SYNC POINT: pairs with the main thread's acquire of DONE: the result is there before it.
-    loop.store_release(layout.REQUEST_STATE, layout.DONE)
+    request.store_release(layout.REQUEST_STATE, layout.DONE)
+
+
+@kernel
+def serve_requests(loop: Region, tx: Region, log: Region) -> int:
+    """Append what the main thread asked for and is due, and cut over if it is a cutover; how many were served."""
+    served = 0
+    for request in (layout.CUTOVER_REQUEST, layout.ADMIN_REQUEST, layout.CUTOVER_REQUEST):
+        if _is_due(loop, request):
+            _serve(loop, tx, log, loop.slice(request, layout.REQUEST_SIZE))
+            served += 1
+    return served

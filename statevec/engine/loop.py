@@ -29,7 +29,7 @@ from statevec.engine.append import (
     read_clock,
     room_in_batch,
 )
-from statevec.engine.cutover import request_is_due, serve_request
+from statevec.engine.cutover import request_is_due, serve_requests
 from statevec.engine.engine_state import DEADLINE_INDEX, TIMERS, arena_of
 from statevec.engine.rings import note_running, poll_ring, quarantine_ring, tell_released
 from statevec.ipc import log_layout as log_page
@@ -77,16 +77,8 @@ def _fire_timers(loop: Region, tx: Region, log: Region) -> int:
     if fired:
         loop.store_i64(layout.TIMERS_FIRED, loop.load_i64(layout.TIMERS_FIRED) + fired)
         publish(loop, log)
+        log.store_i64(log_page.RUNNING_ATTEMPTS, 0)  # done: unlike a message's number, a timer's id comes again
     return fired
-
-
-@kernel
-def _serve(loop: Region, tx: Region, log: Region) -> int:
-    """Serve the main thread's request if its sequence has come; how many entries that may have made."""
-    if not request_is_due(loop):
-        return 0
-    serve_request(loop, tx, log)
-    return 1
 
 
 @kernel
@@ -94,12 +86,12 @@ def _turn(loop: Region, tx: Region, log: Region) -> int:
     """One turn behind the checks; how many entries it made and records it consumed."""
     work = 0
     if not log_is_full(loop, log):
-        work += _serve(loop, tx, log) + _fire_timers(loop, tx, log)
+        work += serve_requests(loop, tx, log) + _fire_timers(loop, tx, log)
     for number in range(loop.load_i64(layout.RING_COUNT)):
         if log_is_full(loop, log):
             loop.store_i64(layout.FULL_TURNS, loop.load_i64(layout.FULL_TURNS) + 1)
             break
-        work += _serve(loop, tx, log)
+        work += serve_requests(loop, tx, log)
         ring_block = loop.slice(layout.RINGS + number * layout.RING_SIZE, layout.RING_SIZE)
         # SYNC POINT: pairs with the main thread's release of RING_SUSPECT, after the reason.
         status = ring_block.load_acquire(layout.RING_STATUS)

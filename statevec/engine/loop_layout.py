@@ -16,13 +16,15 @@
     384     counters, loop writes:
               384 turns   392 idle turns   400 turns with a full log   408 skipped duplicates   416 timers fired
               424 padding bytes   432 entries moved to the next UNIT   440 rings quarantined
-    512     request of the main thread to append one entry of its own (`cutover`); the loop takes POSTED, leaves DONE:
-              512 state    520 kind (ADMIN, CUTOVER)    528 sequence that the entry is to have, 0 the next
-              536 message address   544 its length      552 outcome to record
-              560 source   568 source sequence   576 source position
-              584 result: sequence of the entry, 0 none   592 result: its outcome
-              600 dispatch of the next version   608 its logic version
-              616 transaction block on the arena with migrated tables, 0 none   624 migrate function
+    512     request of the main thread to append an ADMIN entry at once (`cutover`)
+    640     the same for a CUTOVER entry at its sequence; each:
+              0  state: main thread posts, the loop serves, DONE is the main thread's again
+              8  kind   16 sequence that the entry is to have, 0 the next
+              24 message address   32 its length   40 outcome to record
+              48 source   56 source sequence   64 source position
+              72 result: sequence of the entry, 0 none   80 result: its outcome
+              88 dispatch of the next version   96 its logic version
+              104 transaction block on the arena with migrated tables, 0 none   112 migrate function
     768     ring n at 768 + 256 n:
               0 address of its records and trailer   8 their size   16 address of its first page
               24 source number   32 status   40 quarantine reason (a ring code)   48 ring instance
@@ -68,21 +70,24 @@ TIMERS_FIRED = 416
 PADDING_BYTES = 424
 MOVED_ENTRIES = 432
 QUARANTINES = 440
-REQUEST_STATE = 512
-REQUEST_KIND = 520
-REQUEST_AT = 528
-REQUEST_MESSAGE = 536
-REQUEST_LENGTH = 544
-REQUEST_OUTCOME = 552
-REQUEST_SOURCE = 560
-REQUEST_SOURCE_SEQUENCE = 568
-REQUEST_SOURCE_POSITION = 576
-RESULT_SEQUENCE = 584
-RESULT_OUTCOME = 592
-NEXT_DISPATCH = 600
-NEXT_LOGIC_VERSION = 608
-NEXT_TRANSACTION = 616
-NEXT_MIGRATE = 624
+ADMIN_REQUEST = 512
+CUTOVER_REQUEST = 640
+REQUEST_SIZE = 128
+REQUEST_STATE = 0
+REQUEST_KIND = 8
+REQUEST_AT = 16
+REQUEST_MESSAGE = 24
+REQUEST_LENGTH = 32
+REQUEST_OUTCOME = 40
+REQUEST_SOURCE = 48
+REQUEST_SOURCE_SEQUENCE = 56
+REQUEST_SOURCE_POSITION = 64
+RESULT_SEQUENCE = 72
+RESULT_OUTCOME = 80
+NEXT_DISPATCH = 88
+NEXT_LOGIC_VERSION = 96
+NEXT_TRANSACTION = 104
+NEXT_MIGRATE = 112
 RINGS = 768
 RING_SIZE = 256
 MAX_RINGS = 64

@@ -33,6 +33,7 @@ def note_running(loop: Region, log: Region, source: int, sequence: int) -> bool:
     attempts = 1
     if sequence == loop.load_i64(layout.POISON_SEQUENCE) and source == loop.load_i64(layout.POISON_SOURCE):
         attempts += loop.load_i64(layout.POISON_ATTEMPTS)
+        loop.store_i64(layout.POISON_ATTEMPTS, 0)  # a timer's id comes again, and is another input then
     log.store_i64(log_page.RUNNING_SOURCE, source)
     log.store_i64(log_page.RUNNING_SEQUENCE, sequence)
     log.store_i64(log_page.RUNNING_ATTEMPTS, attempts)

@@ -79,7 +79,7 @@ class Request:
     """What the main thread posts."""
 
     def __init__(self, engine: Engine, *, at: int = 0, amount: int = 10, migrated: bool = False) -> None:
-        self.engine = engine
+        self.block = engine.block.slice(loop_layout.CUTOVER_REQUEST, loop_layout.REQUEST_SIZE)
         self.dispatch = CallbackDispatch(adding(amount))
         cutover = admin_layout.Cutover(2, 1, admin_layout.BY_OPERATOR, "test", "2.0.0", "f" * 64)
         self.message = Region.of(bytearray(cutover.encode()))
@@ -97,13 +97,13 @@ class Request:
             (loop_layout.NEXT_MIGRATE, self.migration.address if migrated else 0),
             (loop_layout.REQUEST_STATE, loop_layout.POSTED),
         ):
-            engine.block.store_i64(offset, value)
+            self.block.store_i64(offset, value)
 
     @property
     def result(self) -> tuple[int, int]:
         """Sequence and outcome of the entry."""
-        assert self.engine.block.load_i64(loop_layout.REQUEST_STATE) == loop_layout.DONE
-        load = self.engine.block.load_i64
+        assert self.block.load_i64(loop_layout.REQUEST_STATE) == loop_layout.DONE
+        load = self.block.load_i64
         return load(loop_layout.RESULT_SEQUENCE), load(loop_layout.RESULT_OUTCOME)
 
 
@@ -226,7 +226,7 @@ def test_an_admin_entry_keeps_the_outcome_that_it_was_given(make: Callable[..., 
         (loop_layout.REQUEST_SOURCE, 9),
         (loop_layout.REQUEST_SOURCE_SEQUENCE, 1),
     ):
-        engine.block.store_i64(offset, value)
+        request.block.store_i64(offset, value)
     engine.turn()
     assert request.result[1] == admin_layout.REFUSED
     entry = engine.entries()[-1]

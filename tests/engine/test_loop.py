@@ -263,7 +263,9 @@ def test_a_timer_that_killed_its_leaders_is_passed_over_once(make: Callable[...,
         engine.offer(b"t\x01")
         engine.turn()
         engine.turn()
-    fired = [entry.load_i32(layout.OUTCOME) for entry in engine.entries() if entry.load_i32(layout.KIND) == layout.TIMER]
+    fired = [
+        entry.load_i32(layout.OUTCOME) for entry in engine.entries() if entry.load_i32(layout.KIND) == layout.TIMER
+    ]
     assert fired == [faults.POISONED, faults.COMMITTED]
     replay(engine)
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from statevec.ipc.faults import COMMITTED
 from statevec.ipc.memory import Region, region_at
-from statevec.state.migration import place_rows, target_row
+from statevec.state.migration import place_rows
 from statevec.state.migration_indexes import link_rows
-from statevec.state.migration_layout import FIRST_STEP, STEP_FUNCTION, STEP_NEXT, STEP_OLD_TABLE
+from statevec.state.migration_layout import FIRST_STEP, STEP_FUNCTION, STEP_NEW_TABLE, STEP_NEXT, STEP_OLD_TABLE
 from statevec.state.tables import first_row, next_row
 from statevec.state.transaction_layout import DISPATCH_OK, TRANSACTION_SIZE
 
@@ -37,12 +37,15 @@ def convert_template(old: Region, new: Region, program: Region, step: int) -> in
     """Let the step's function go over all pairs of rows; COMMITTED or the outcome of the first that fails."""
     table = program.load_i64(step + STEP_OLD_TABLE)
     function = program.load_i64(step + STEP_FUNCTION)
+    new_table = program.load_i64(step + STEP_NEW_TABLE)
     row = first_row(old, table)
+    target = first_row(new, new_table)  # the records of both tables have one order
     while row != 0:
-        outcome = convert(old, new, function, row, target_row(old, new, program, step, row))
+        outcome = convert(old, new, function, row, target)
         if outcome != COMMITTED:
             return int(outcome)
         row = next_row(old, table, row)
+        target = next_row(new, new_table, target)
     return COMMITTED
 
 
