@@ -202,7 +202,7 @@ class Surroundings:
 
     def drive(self, seconds: float, rate: float = 0.0) -> dict[str, float]:
         """Send for that long at `rate` messages a second (0: flat out), read everything; what happened."""
-        self._settle()
+        self.settle()
         counters = {"quotes": feed.QUOTES, "intents": feed.INTENTS, "orders": feed.ORDERS, "entries": feed.SEEN}
         before = {name: self.block.load_i64(offset) for name, offset in counters.items()}
         self.block.store_i64(feed.SAMPLES_TAKEN, 0)
@@ -215,7 +215,7 @@ class Surroundings:
         after = {name: self.block.load_i64(offset) for name, offset in counters.items()}
         return {"seconds": took, **{name: after[name] - before[name] for name in counters}}
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait until the journaler has written what was appended: what came before is no part of what comes."""
         # SYNC POINT: pairs with the journaler's and the leader's release of their positions.
         while load_acquire(self._log.region, WRITTEN) < load_acquire(self._log.region, APPENDED):

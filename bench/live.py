@@ -27,6 +27,7 @@ LEAST_THROUGHPUT = 3e6 if len(CORES) < 4 else 5e6
 LEAST_OF_HOP = 1 / 3
 TAIL_MOST_NS = 60_000 if len(CORES) < 3 else 5_000
 QUIET_TAIL_MOST_NS = 5_000
+QUIET_MESSAGES = 2_000_000
 FEW_RINGS_LEAST = 1 / 1.5
 RINGS_OF_ITS_OWN = 3
 """Operator, market and venue."""
@@ -78,7 +79,7 @@ def _sustained(smoke: bool) -> Comparison:
 
 
 def _latency_figures(smoke: bool) -> list[Comparison]:
-    rounds, seconds, trips = (1, 0.05, 2_000) if smoke else (3, 5.0, 100_000)
+    rounds, seconds, trips = (1, 0.05, 2_000) if smoke else (5, 3.0, 100_000)
     made: list[Comparison] = []
     with MeasuredEngine("memory", log_capacity="1GiB") as engine:
         assert engine.process is not None
@@ -92,8 +93,9 @@ def _latency_figures(smoke: bool) -> list[Comparison]:
                 for _ in range(rounds):
                     hop = float(np.median(round_trips(trips // 10, trips))) / 2
                     _take_round(figures, latencies(surroundings, rate, seconds), hop)
-                    with others_idle(process, thread):
-                        _take_round(quiet, latencies(surroundings, rate, seconds), hop)
+                    surroundings.settle()
+                    with others_idle(process, thread):  # what is sent meanwhile must fit into the log unwritten
+                        _take_round(quiet, latencies(surroundings, rate, min(seconds, QUIET_MESSAGES / rate)), hop)
                 made += [*_judge(figures, TAIL_MOST_NS), *_judge(quiet, QUIET_TAIL_MOST_NS)]
     return made
 
