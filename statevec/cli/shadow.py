@@ -67,8 +67,8 @@ def shadow(
     from statevec.engine.instance import open_instance
     from statevec.ipc.pinning import pin
     from statevec.roles.engine_process import StopRequest
-    from statevec.roles.shadow import Range, Shadow
-    from statevec.roles.shadow_plugins import find_candidate
+    from statevec.roles.shadow import Shadow
+    from statevec.roles.shadow_plugins import Range, find_candidate
     from statevec.roles.shadow_rules import load_rules
 
     compared = Range(first, last)

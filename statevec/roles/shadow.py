@@ -17,32 +17,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from statevec.engine import execution_layout
+from statevec.engine.deciders import deciders
 from statevec.engine.engine_state import ENGINE_TABLES, ID_LAST_COUNTER, IDS
 from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
 from statevec.engine.store import PluginStore
+from statevec.engine.versions import VersionFollower
 from statevec.ipc.memory import Region
-from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
-from statevec.roles.shadow_compare import Comparison
+from statevec.roles.shadow_ids import IdPairs
 from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, NOTICE
-from statevec.roles.shadow_migration import MigrationCheck, TriedMigration
-from statevec.roles.shadow_plan import Plan
-from statevec.roles.shadow_plugins import ShadowError, decider_of, first_decider
+from statevec.roles.shadow_migration import MigrationCheck
+from statevec.roles.shadow_pairing import Pairing, same_layout
+from statevec.roles.shadow_plugins import Mode, Range, ShadowError, comparable_range, first_decider
 from statevec.roles.shadow_report import ShadowReport, write_report
 from statevec.roles.shadow_rules import Rule, Rules
 from statevec.roles.shadow_source import AT_END, ShadowSource
 from statevec.roles.shadow_tally import Tally
 from statevec.roles.shadow_times import CycleClock
-from statevec.state.arena import ArenaLayout
-
-Mode = Literal["lockstep", "independent"]
 
 TIME_EVERY = 16
 WRITE_SECONDS = 1.0
@@ -53,18 +49,6 @@ PAUSE_SECONDS = 0.000_5
 TRY_MIGRATION_SECONDS = 10.0
 """How often the migration is tried on the live state, once the shadow has caught up."""
 NEVER = (1 << 63) - 1
-
-
-@dataclass(frozen=True)
-class Range:
-    """What is compared: entries from sequence `first` on, to `last` if there is one."""
-
-    first: int = 1
-    last: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.first < 1 or (self.last is not None and self.last < self.first):
-            raise ShadowError(f"there is no entry to compare: from={self.first} to={self.last}")
 
 
 class Shadow:
@@ -81,47 +65,47 @@ class Shadow:
     ) -> None:
         self.instance = instance
         self.candidate = candidate
-        self._store = PluginStore(instance.directory)
-        self.decider = self._store.load(first_decider(instance))
         self.mode = mode
-        self.range = compared or Range()
-        self._same_layout = _layout(self.decider).hash == _layout(candidate).hash
-        self._refuse()
+        self._rules = rules
+        self._tier: Tier = tier
+        history = deciders(instance)
+        self.range = comparable_range(instance, history, candidate, mode, compared or Range())
+        decider = first_decider(instance, history)
         max_entry = instance.genesis.max_entry
-        self.execution = Execution(self.decider.table_specs, self.decider.dispatch(tier), max_entry=max_entry)
+        self.execution = Execution(decider.table_specs, decider.dispatch(tier), max_entry=max_entry)
+        self._versions = VersionFollower(self.execution, decider, tier, PluginStore(instance.directory).load)
         self._candidate_dispatch = candidate.dispatch(tier)
         self._alone: Execution | None = None
         if mode == "independent":
             self._alone = Execution(candidate.table_specs, self._candidate_dispatch, max_entry=max_entry)
         self._candidate_block = self._alone.block if self._alone else self._lockstep_block(max_entry)
         self._scratch = self._alone.scratch if self._alone else Region.allocate(max_entry)
-        counters = self._id_counters if mode == "independent" else None
-        self._comparison = Comparison(self.decider, candidate, counters)
-        self._plan = Plan(self.decider, candidate, rules, self._comparison.ids if counters else None)
-        self._explained = 0
         self.block = self._make_block(max_entry)
-        self._migration = TriedMigration(self.decider, candidate, tier)
+        self._ids = IdPairs()
+        self.tally = Tally(Rules(rules), self.range.first, decider, candidate)
+        self._pairing = self._pair(decider)
         self._tried: MigrationCheck | None = None
         self._tried_at = -TRY_MIGRATION_SECONDS
-        self.tally = Tally(Rules(rules), self.range.first, self.decider, candidate)
         self._clock = CycleClock()
         self._started = time.monotonic()
         self._drained_at = -CAUGHT_UP_SECONDS
         self._finished = False
         self._source = ShadowSource(instance, self.execution, self.block)
 
-    def _refuse(self) -> None:
-        """What cannot be compared is refused before anything runs."""
-        names = (self.decider, self.candidate)
-        if self.decider.name != self.candidate.name:
-            raise ShadowError(f"these are two plugins: deciding={names[0].name!r} candidate={names[1].name!r}")
-        if self._same_layout:
-            return
-        if self.mode == "lockstep":
-            raise ShadowError(
-                "lockstep needs one layout of state, and that of the candidate differs: "
-                f"deciding={names[0].version} candidate={names[1].version}; compare with --mode independent"
-            )
+    @property
+    def decider(self) -> LoadedPlugin:
+        """The version that decides now."""
+        return self._versions.plugin
+
+    def _pair(self, decider: LoadedPlugin) -> Pairing:
+        """Compare with that version from now on."""
+        counters = self._id_counters if self._alone is not None else None
+        pairing = Pairing(decider, self.candidate, self._rules, counters, self._ids, self._tier)
+        pairing.plan.show(self.tally.expected_examples.keys())
+        self.block.store_i64(layout.PLAN, pairing.plan.region.address)
+        self.block.store_i64(layout.PLAN_SIZE, pairing.plan.region.size)
+        self.tally.decided_by(decider, self.candidate)
+        return pairing
 
     def _lockstep_block(self, max_entry: int) -> Region:
         block = Region.allocate(execution_layout.EXECUTION_SIZE)
@@ -144,8 +128,6 @@ class Shadow:
             (layout.MODE, layout.FOLLOW),
             (layout.STOP_AFTER, self.range.first - 1),
             (layout.TIME_EVERY, TIME_EVERY),
-            (layout.PLAN, self._plan.region.address),
-            (layout.PLAN_SIZE, self._plan.region.size),
         ):
             block.store_i64(offset, value)
         return block
@@ -185,7 +167,7 @@ class Shadow:
 
     def _try_migration(self, now: float) -> None:
         if now - self._tried_at >= TRY_MIGRATION_SECONDS:
-            self._tried = self._migration.check(self.execution)
+            self._tried = self._pairing.migration.check(self.execution)
             self._tried_at = time.monotonic()
 
     def _check_reached(self) -> None:
@@ -198,10 +180,9 @@ class Shadow:
     def _step(self) -> bool:
         """Run some entries; whether nothing more is there."""
         answer = self._source.step()
-        explained = self._plan.explained
-        if explained > self._explained:
-            self.tally.bins.add(self.execution.sequence, False, explained - self._explained)
-            self._explained = explained
+        explained, by_rule = self._pairing.plan.take_explained()
+        if explained:
+            self.tally.add_explained(self.execution.sequence, by_rule, explained)
         if answer == AT_END:
             return True
         if answer == DECIDER_DIFFERS:
@@ -214,11 +195,15 @@ class Shadow:
         elif answer == NOTICE:
             self._note(Entry(self.execution.scratch.view))
         if self.execution.sequence >= self.block.load_i64(layout.STOP_AFTER):
-            if self.block.load_i64(layout.MODE) == layout.FOLLOW:
-                self._begin_comparing()
-            else:
+            if self._compares:
                 self._finished = True
+            else:
+                self._begin_comparing()
         return False
+
+    @property
+    def _compares(self) -> bool:
+        return self.block.load_i64(layout.MODE) != layout.FOLLOW
 
     def _begin_comparing(self) -> None:
         """From the next entry on the candidate runs too."""
@@ -231,23 +216,29 @@ class Shadow:
 
     def _take_state(self, alone: Execution) -> None:
         """Give an independent candidate the state of the deciding version, migrated as a cutover would."""
-        problem = self._migration.move(self.execution, alone)
+        problem = self._pairing.migration.move(self.execution, alone)
         if problem:
             raise ShadowError(f"the candidate cannot start at sequence={self.execution.sequence + 1}: {problem}")
 
     def _judge(self) -> None:
         entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
-        self.tally.add(entries, self._comparison.compare(*entries))
-        self._plan.show(self.tally.expected_examples.keys())
+        self.tally.add(entries, self._pairing.comparison.compare(*entries))
+        self._pairing.plan.show(self.tally.expected_examples.keys())
 
     def _note(self, entry: Entry) -> None:
-        """An entry that says who decides from here on."""
-        if entry.kind != LEADERSHIP:
-            raise ShadowError(f"another version decides from sequence={entry.sequence + 1} on: start the shadow again")
-        if decider_of(entry) != self.decider.content_hash:
+        """An entry that says who decides from here on: the shadow follows, if the two can still be compared."""
+        before = self.decider
+        self._versions(entry)
+        if self.decider is before:
+            return
+        if self.mode == "lockstep" and self._compares and not same_layout(self.decider, self.candidate):
+            write_report(self.instance, self.report())
             raise ShadowError(
-                f"another version decides without a cutover: sequence={entry.sequence} content_hash={decider_of(entry)}"
+                f"version {self.decider.version} decides from sequence={entry.sequence + 1} on, and lays its state out "
+                f"otherwise than the candidate {self.candidate.version}: go on with --mode independent"
             )
+        self._pairing = self._pair(self.decider)
+        self._tried = None
 
     def _id_counters(self) -> tuple[int, int]:
         assert self._alone is not None
@@ -276,7 +267,7 @@ class Shadow:
             to_sequence=last,
             compared=compared,
             same=self.block.load_i64(layout.SAME) + tally.same,
-            expected=tally.expected + self._plan.explained,
+            expected=tally.expected,
             unexpected=tally.unexpected,
             caught_up=self.caught_up,
             finished=self._finished,
@@ -291,10 +282,7 @@ class Shadow:
             times=self._clock.times(
                 self.block, {"decider": layout.DECIDER_CYCLES, "candidate": layout.CANDIDATE_CYCLES}
             ),
-            rules={
-                rule: tally.by_rule[rule] + self._plan.explained_by(number)
-                for number, rule in enumerate(tally.rule_names)
-            },
+            rules={rule: tally.by_rule[rule] for rule in tally.rule_names},
             unexpected_places=dict(tally.places.most_common()),
             first_unexpected=tally.first,
             worst_unexpected=tally.worst,
@@ -305,10 +293,6 @@ class Shadow:
     def close(self) -> None:
         """Give the log up."""
         self._source.close()
-
-
-def _layout(plugin: LoadedPlugin) -> ArenaLayout:
-    return ArenaLayout([*ENGINE_TABLES, *plugin.table_specs])
 
 
 def _id_counter(execution: Execution) -> int:

@@ -56,14 +56,18 @@ class Comparison:
     """
 
     def __init__(
-        self, decider: LoadedPlugin, candidate: LoadedPlugin, counters: Callable[[], tuple[int, int]] | None = None
+        self,
+        decider: LoadedPlugin,
+        candidate: LoadedPlugin,
+        ids: IdPairs,
+        counters: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self.sides = (Side(decider), Side(candidate))
         self.equal_tables = equal_tables(decider, candidate)
         """Numbers of the tables that are the same in both versions."""
         self.equal_outputs = equal_outputs(decider, candidate)
         """Whether all messages that either version emits are laid out alike."""
-        self.ids = IdPairs()
+        self.ids = ids
         self._counters = counters
 
     def compare(self, decided: Entry, candidate: Entry) -> list[Difference]:

@@ -187,16 +187,18 @@ class Plan:
             return NO_RULE if judged or number >= layout.MAX_RULES else number
         return NO_RULE
 
-    @property
-    def explained(self) -> int:
-        """Entries that the plan's rules explained."""
-        return self.region.load_i64(layout.PLAN_EXPLAINED)
-
-    def explained_by(self, number: int) -> int:
-        """Entries that a rule explained, by its place in the file."""
-        if number >= layout.MAX_RULES:
-            return 0
-        return self.region.load_i64(self._rules_at + layout.RULE_SIZE * number + layout.RULE_ENTRIES)
+    def take_explained(self) -> tuple[int, dict[str, int]]:
+        """Entries that the plan's rules explained since the last call, in all and by rule."""
+        entries = self.region.load_i64(layout.PLAN_EXPLAINED)
+        if entries == 0:
+            return 0, {}
+        self.region.store_i64(layout.PLAN_EXPLAINED, 0)
+        by_rule = {}
+        for number, rule in enumerate(self._rules[: layout.MAX_RULES]):
+            at = self._rules_at + layout.RULE_SIZE * number + layout.RULE_ENTRIES
+            by_rule[rule.name] = self.region.load_i64(at)
+            self.region.store_i64(at, 0)
+        return entries, by_rule
 
     def show(self, names: Collection[str]) -> None:
         """Examples of these rules are known: from now on the kernels may count for them."""

@@ -10,7 +10,7 @@ Private memory: a crash leaves nothing but what the report says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from statevec.engine.plugin.decoding import decoder_for
@@ -55,8 +55,7 @@ class Tally:
 
     def __init__(self, rules: Rules, first_sequence: int, decider: LoadedPlugin, candidate: LoadedPlugin) -> None:
         self._rules = rules
-        self._side = Side(decider)
-        self._decoders = (decoder_for(decider), decoder_for(candidate))
+        self.decided_by(decider, candidate)
         self.same = 0
         """Entries whose bytes differ and whose meaning does not."""
         self.expected = 0
@@ -68,6 +67,17 @@ class Tally:
         self._worst_severity: tuple[int, float] = (-1, 0.0)
         self.expected_examples: dict[str, Example] = {}
         self.bins = _Bins(first_sequence)
+
+    def decided_by(self, decider: LoadedPlugin, candidate: LoadedPlugin) -> None:
+        """From now on entries are of these versions."""
+        self._side = Side(decider)
+        self._decoders = (decoder_for(decider), decoder_for(candidate))
+
+    def add_explained(self, sequence: int, by_rule: Mapping[str, int], entries: int) -> None:
+        """Take in entries up to `sequence` that the kernels found explained by rules of which examples are known."""
+        self.expected += entries
+        self.by_rule.update(by_rule)
+        self.bins.add(sequence, False, entries)
 
     @property
     def rule_names(self) -> list[str]:

@@ -10,8 +10,8 @@ from statevec.engine.plugin.loader import load_plugin
 from statevec.journal import entry_layout as entries
 from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import JournalReader
-from statevec.roles.shadow import Mode, Range, Shadow
-from statevec.roles.shadow_plugins import ShadowError
+from statevec.roles.shadow import Shadow
+from statevec.roles.shadow_plugins import Mode, Range, ShadowError
 from statevec.roles.shadow_report import read_report
 from statevec.roles.shadow_rules import Rule
 from statevec.state.arena import digest_of

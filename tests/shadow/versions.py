@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from statevec.engine.plugin.loader import LoadedPlugin, Tier, load_plugin
-from statevec.roles.shadow import Mode, Range, Shadow
+from statevec.roles.shadow import Shadow
+from statevec.roles.shadow_plugins import Mode, Range
 from statevec.roles.shadow_report import ShadowReport
 from statevec.roles.shadow_rules import Rule
 from tests.audit.recorded_instance import RecordedInstance
