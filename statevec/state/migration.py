@@ -184,15 +184,16 @@ def place_rows(old_tx: Region, new_tx: Region, program: Region, step: int) -> in
 
 
 @kernel
-def new_row_of(old: Region, new: Region, old_table: int, new_table: int, row: int) -> int:
-    """The new row of a record that was placed; 0 for row 0."""
+def new_row_of(old: Region, new: Region, before: int, after: int, keeps: bool, row: int) -> int:
+    """The new row of a record that was placed; 0 for row 0. `before` and `after` are the tables' descriptions.
+
+    Who goes over all records needs no search: those of the new table have the order of the old one.
+    """
     if row == 0:
         return 0
-    before = DIRECTORY + old_table * TABLE_SIZE
-    after = DIRECTORY + new_table * TABLE_SIZE
     rows = new.load_i64(after + TABLE_ROWS)
     size = new.load_i64(after + TABLE_ROW_SIZE)
-    if keeps_numbers(old, new, old_table, new_table):
+    if keeps:
         return rows + row_number(old, before, row) * size
     low = 0
     high = new.load_i64(after + TABLE_ROW_COUNT)
@@ -203,10 +204,3 @@ def new_row_of(old: Region, new: Region, old_table: int, new_table: int, row: in
         else:
             high = middle
     return rows + low * size
-
-
-@kernel
-def target_row(old_tx: Region, new_tx: Region, program: Region, step: int, row: int) -> int:
-    """The new row of a step's record that was placed."""
-    old_table = program.load_i64(step + STEP_OLD_TABLE)
-    return new_row_of(arena_of(old_tx), arena_of(new_tx), old_table, program.load_i64(step + STEP_NEW_TABLE), row)

@@ -18,24 +18,25 @@ from statevec.ipc.memory import Region
 from statevec.state.arena_layout import (
     DIRECTORY,
     GROUP,
+    INDEX_CHAIN,
     INDEX_KIND,
     INDEX_LINKS,
     INDEX_ROOT,
-    LEFT,
+    LINK_SIZE,
+    LINKS_SIZE,
     NEXT,
     ORDERED,
     PREVIOUS,
-    RIGHT,
     ROW_TOUCHED,
     TABLE_INDEX_BITS,
     TABLE_INDEX_COUNT,
     TABLE_SIZE,
 )
-from statevec.state.index_hash import hash_find, hash_link, index_word
+from statevec.state.index_hash import bucket_of, hash_find, index_word
 from statevec.state.index_ordered import ordered_link
 from statevec.state.index_ties import ties_is_first
 from statevec.state.indexes import index_at, link_row, linked_at
-from statevec.state.migration import new_row_of, target_row
+from statevec.state.migration import keeps_numbers, new_row_of
 from statevec.state.migration_layout import (
     STEP_FUNCTION,
     STEP_INDEXES,
@@ -46,6 +47,13 @@ from statevec.state.tables import first_row, next_row
 from statevec.state.transaction_layout import UNDO_USED
 from statevec.state.undo import arena_of, load_link, store_own_link
 
+LIST_LINKS = 2
+"""Previous and next, with which the links of group and ordered indexes begin."""
+TREE_LINKS = 4
+"""And left and right, of ordered indexes alone."""
+
+assert (PREVIOUS, NEXT) == (0, LINK_SIZE) and LINKS_SIZE[ORDERED] == TREE_LINKS * LINK_SIZE
+
 
 @kernel
 def _values_stay(old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int) -> bool:
@@ -53,13 +61,21 @@ def _values_stay(old_tx: Region, new_tx: Region, program: Region, step: int, old
     old = arena_of(old_tx)
     new = arena_of(new_tx)
     old_table = program.load_i64(step + STEP_OLD_TABLE)
+    new_table = program.load_i64(step + STEP_NEW_TABLE)
     row = first_row(old_tx, old_table)
-    while row != 0:
-        target = target_row(old_tx, new_tx, program, step, row)
-        if index_word(old, old_index, row) != index_word(new, new_index, target):
-            return False
+    target = first_row(new_tx, new_table)
+    while row != 0 and index_word(old, old_index, row) == index_word(new, new_index, target):
         row = next_row(old_tx, old_table, row)
-    return True
+        target = next_row(new_tx, new_table, target)
+    return row == 0
+
+
+@kernel
+def _enter_bucket(new: Region, index: int, row: int, value: int) -> None:
+    """Put `row` first into the chain of `value`: `hash_link` without undo."""
+    bucket = bucket_of(new, index, value)
+    store_own_link(new, row + new.load_i64(index + INDEX_CHAIN), load_link(new, bucket))
+    store_own_link(new, bucket, row)
 
 
 @kernel
@@ -71,41 +87,49 @@ def _link_hash(new_tx: Region, table: int, index: int, judged: bool) -> int:
         value = index_word(new, index, row)
         if judged and hash_find(new, index, value) != 0:
             return DUPLICATE_KEY
-        hash_link(new_tx, new, index, row, value)
-        new_tx.store_i64(UNDO_USED, 0)
+        _enter_bucket(new, index, row, value)
         row = next_row(new_tx, table, row)
     return COMMITTED
 
 
 @kernel
-def _translate(old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int) -> None:
-    """All rows into a group or ordered index whose values stay: its lists, and a tree's shape, are those of the old."""
+def _translate_rows(
+    old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int, links: int
+) -> None:
+    """Let the first `links` links of every row's index lead to the new rows of where the old ones lead."""
     old = arena_of(old_tx)
     new = arena_of(new_tx)
     old_table = program.load_i64(step + STEP_OLD_TABLE)
     new_table = program.load_i64(step + STEP_NEW_TABLE)
-    links = new.load_i64(new_index + INDEX_LINKS)
-    kind = new.load_i64(new_index + INDEX_KIND)
-    same_tree = kind == ORDERED and old.load_i64(old_index + INDEX_KIND) == ORDERED
+    before = DIRECTORY + old_table * TABLE_SIZE
+    after = DIRECTORY + new_table * TABLE_SIZE
+    keeps = keeps_numbers(old, new, old_table, new_table)
+    source = old.load_i64(old_index + INDEX_LINKS)
+    goal = new.load_i64(new_index + INDEX_LINKS)
     row = first_row(old_tx, old_table)
+    target = first_row(new_tx, new_table)
     while row != 0:
-        source = row + old.load_i64(old_index + INDEX_LINKS)
-        target = new_row_of(old, new, old_table, new_table, row)
-        previous = new_row_of(old, new, old_table, new_table, load_link(old, source + PREVIOUS))
-        store_own_link(new, target + links + PREVIOUS, previous)
-        following = new_row_of(old, new, old_table, new_table, load_link(old, source + NEXT))
-        store_own_link(new, target + links + NEXT, following)
-        if same_tree:
-            left = new_row_of(old, new, old_table, new_table, load_link(old, source + LEFT))
-            store_own_link(new, target + links + LEFT, left)
-            right = new_row_of(old, new, old_table, new_table, load_link(old, source + RIGHT))
-            store_own_link(new, target + links + RIGHT, right)
+        for number in range(links):
+            place = number * LINK_SIZE
+            led = load_link(old, row + source + place)
+            store_own_link(new, target + goal + place, new_row_of(old, new, before, after, keeps, led))
         row = next_row(old_tx, old_table, row)
-    if same_tree:
-        root = new_row_of(old, new, old_table, new_table, load_link(old, old_index + INDEX_ROOT))
-        store_own_link(new, new_index + INDEX_ROOT, root)
-        return
-    _link_firsts(new_tx, new_table, new_index, kind)
+        target = next_row(new_tx, new_table, target)
+    if links == TREE_LINKS:
+        root = load_link(old, old_index + INDEX_ROOT)
+        store_own_link(new, new_index + INDEX_ROOT, new_row_of(old, new, before, after, keeps, root))
+
+
+@kernel
+def _translate(old_tx: Region, new_tx: Region, program: Region, step: int, old_index: int, new_index: int) -> None:
+    """All rows into a group or ordered index whose values stay: its lists, and a tree's shape, are those of the old."""
+    table = program.load_i64(step + STEP_NEW_TABLE)
+    kind = arena_of(new_tx).load_i64(new_index + INDEX_KIND)
+    if kind == ORDERED and arena_of(old_tx).load_i64(old_index + INDEX_KIND) == ORDERED:
+        _translate_rows(old_tx, new_tx, program, step, old_index, new_index, TREE_LINKS)
+    else:
+        _translate_rows(old_tx, new_tx, program, step, old_index, new_index, LIST_LINKS)
+        _link_firsts(new_tx, table, new_index, kind)
 
 
 @kernel
@@ -117,14 +141,14 @@ def _link_firsts(new_tx: Region, table: int, index: int, kind: int) -> None:
     while row != 0:
         if ties_is_first(new, links, row):
             if kind == GROUP:
-                hash_link(new_tx, new, index, row, index_word(new, index, row))
+                _enter_bucket(new, index, row, index_word(new, index, row))
             else:
                 last = load_link(new, row + links + PREVIOUS)
                 following = load_link(new, row + links + NEXT)
                 ordered_link(new_tx, new, index, row, index_word(new, index, row))
                 store_own_link(new, row + links + PREVIOUS, last)
                 store_own_link(new, row + links + NEXT, following)
-            new_tx.store_i64(UNDO_USED, 0)
+                new_tx.store_i64(UNDO_USED, 0)
         row = next_row(new_tx, table, row)
 
 
@@ -134,16 +158,19 @@ def _link_in_order(old_tx: Region, new_tx: Region, program: Region, step: int, o
     old = arena_of(old_tx)
     new = arena_of(new_tx)
     old_table = program.load_i64(step + STEP_OLD_TABLE)
+    new_table = program.load_i64(step + STEP_NEW_TABLE)
+    before = DIRECTORY + old_table * TABLE_SIZE
+    after = DIRECTORY + new_table * TABLE_SIZE
+    keeps = keeps_numbers(old, new, old_table, new_table)
     links = old.load_i64(old_index + INDEX_LINKS)
     first = first_row(old_tx, old_table)
     while first != 0:
-        if ties_is_first(old, links, first):
-            row = first
-            while row != 0:
-                target = target_row(old_tx, new_tx, program, step, row)
-                link_row(new_tx, new, new_index, target, index_word(new, new_index, target))
-                new_tx.store_i64(UNDO_USED, 0)
-                row = load_link(old, row + links + NEXT)
+        row = first if ties_is_first(old, links, first) else 0
+        while row != 0:
+            target = new_row_of(old, new, before, after, keeps, row)
+            link_row(new_tx, new, new_index, target, index_word(new, new_index, target))
+            new_tx.store_i64(UNDO_USED, 0)
+            row = load_link(old, row + links + NEXT)
         first = next_row(old_tx, old_table, first)
 
 

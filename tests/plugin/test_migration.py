@@ -15,7 +15,7 @@ from statevec.ipc.faults import CAPACITY_EXHAUSTED, DUPLICATE_KEY, VALUE_OUT_OF_
 from statevec.ipc.kernel import plain
 from statevec.ipc.memory import Region
 from statevec.state.arena import digest_of
-from statevec.state.migration import place_rows, target_row
+from statevec.state.migration import place_rows
 from statevec.state.migration_indexes import link_rows
 from statevec.state.tables import first_row, next_row
 from statevec.state.transaction_layout import DISPATCH_OK
@@ -31,7 +31,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> LoadedPlugin:
     return version(tmp_path_factory.mktemp("first"), "1.0.0", ORDER)
 
 
-PLAIN = {each.__name__: plain(each) for each in (place_rows, target_row, link_rows, first_row, next_row)}
+PLAIN = {each.__name__: plain(each) for each in (place_rows, link_rows, first_row, next_row)}
 
 
 def migrated_in_plain_python(plan: MigrationPlan, old: State) -> State:
