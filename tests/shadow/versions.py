@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+from statevec.engine.cutover import migrate, switch_version
 from statevec.engine.plugin.loader import LoadedPlugin, Tier, load_plugin
+from statevec.engine.plugin.migration_digest import plugin_tables_digest
+from statevec.engine.store import PluginStore
+from statevec.engine.versions import Candidate
+from statevec.journal.admin_layout import BY_OPERATOR
+from statevec.journal.entry_layout import CUTOVER
 from statevec.roles.shadow import Shadow
 from statevec.roles.shadow_plugins import Mode, Range
 from statevec.roles.shadow_report import ShadowReport
@@ -57,11 +64,30 @@ class RecordedDesk(RecordedInstance):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, DESK)
+        self.history: list[str] = []
 
     def quote(self, instrument: int, price: int, quantity: int = 10) -> int:
         """Append a quote; its sequence."""
         values = {"instrument": instrument, "price": price, "quantity": quantity}
         self.append(1, self.plugin.schema.encode("Quote", values), source=1)
+        return self.execution.sequence
+
+    def cut_over(self, path: Path) -> int:
+        """Let the version at `path` decide from the next entry on; the cutover's sequence."""
+        loaded = load_plugin(path)
+        PluginStore(self.instance.directory).keep(loaded)
+        self.history.append(self.plugin.content_hash)
+        candidate = Candidate(self.execution, self.plugin, loaded, "interpreted", len(self.history) + 1)
+        digest = 0
+        if candidate.tx_address:
+            assert migrate(self.execution.tx, candidate.tx, candidate.migrate_address) == 0
+            digest = plugin_tables_digest(candidate.tx)
+        said = replace(candidate.describe(BY_OPERATOR, len(self.history)), state_digest=digest)
+        self.append(CUTOVER, said.encode())
+        numbers = (candidate.tx_address, candidate.dispatch.address, candidate.logic_version)
+        switch_version(self.execution.tx, self.execution.block, *numbers)
+        candidate.adopt(self.execution)
+        self.plugin = loaded
         return self.execution.sequence
 
     def random_quotes(self, count: int, seed: int) -> None:
