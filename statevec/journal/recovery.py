@@ -4,7 +4,8 @@ A power loss leaves the bytes after the last fdatasync in any state. Reading goe
 first entry that is not sound, or does not follow. Is it the torn tail, or damage? Each entry carries the durable
 position its writer knew: nothing below the highest of them, or below what somebody else saw durable (a snapshot, a
 gateway's cursor), can be a torn tail. So the scan goes on behind the bad entry, and only what lies at or above the
-highest durable position is cut: zeroed and synced, before anything is appended there.
+highest durable position is cut: zeroed and synced, before anything is appended there. A segment that begins with a
+whole entry of another place is no torn tail either: files were exchanged or renamed.
 
 Invariants
     `find_end` changes nothing. `recover` changes nothing either when it raises.
@@ -22,7 +23,8 @@ from pathlib import Path
 
 from statevec.ipc.log_layout import UNIT
 from statevec.journal import reader_layout as layout
-from statevec.journal.entry import CHECK_NAMES
+from statevec.journal.entry import CHECK_NAMES, VALID, check_entry
+from statevec.journal.entry_layout import POSITION, SEQUENCE
 from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import JournalReader, chain_cursor, make_cursor
 from statevec.journal.reader_kernels import END_OF_RANGE, used_end, walk
@@ -70,6 +72,7 @@ def find_end(directory: Path, *, start: JournalStart = GENESIS, durable: int = 0
     needed = [segment for segment in segments if segment.end > start.position]
     if segments and reader.first_position > start.position:
         raise JournalDamagedError(start.position, start.sequence + 1, durable, "the segments before are missing")
+    _refuse_misplaced(reader, needed)
     answer = END_OF_RANGE
     for segment in needed:
         answer = walk(reader.region(segment), segment.first, cursor)
@@ -90,6 +93,16 @@ def find_end(directory: Path, *, start: JournalStart = GENESIS, durable: int = 0
         used=_used_end(reader, needed, position),
         reason="end of the files" if answer == END_OF_RANGE else CHECK_NAMES[cursor.load_i64(layout.CODE)],
     )
+
+
+def _refuse_misplaced(reader: JournalReader, segments: list[SegmentFile]) -> None:
+    """Raise `JournalDamagedError` for a segment whose first entry is whole and says that it lies elsewhere."""
+    for segment in segments:
+        entry = reader.region(segment).slice(0, reader.unit)
+        says = entry.load_i64(POSITION)
+        if says != segment.first and check_entry(entry, says) == VALID:
+            reason = f"the segment's first entry belongs to position {says}: {segment.path}"
+            raise JournalDamagedError(segment.first, entry.load_i64(SEQUENCE), says, reason)
 
 
 def recover(directory: Path, *, start: JournalStart = GENESIS, durable: int = 0, unit: int = UNIT) -> JournalEnd:

@@ -50,6 +50,20 @@ def test_a_full_last_segment_ends_at_the_files_end(tmp_path):
     assert (end.position, end.sequence, end.reason) == (SEGMENT_SIZE, SEGMENT_SIZE // UNIT, "end of the files")
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 2), (2, 3), (1, 3)])
+def test_exchanged_segments_are_refused_and_stay_as_they_are(tmp_path, written, first, second):
+    """Rule 9: what is whole but lies elsewhere was durable once, it is not cut."""
+    _, content = written
+    write_journal(tmp_path, content)
+    paths = path_of(tmp_path, first), path_of(tmp_path, second)
+    contents = [path.read_bytes() for path in paths]
+    for path, exchanged in zip(paths, reversed(contents), strict=True):
+        path.write_bytes(exchanged)
+    with pytest.raises(JournalDamagedError, match="belongs to position"):
+        recover(tmp_path, unit=UNIT)
+    assert [path.read_bytes() for path in paths] == contents[::-1]
+
+
 def test_a_torn_last_entry_is_cut_at_every_byte(tmp_path):
     """Rule 9: whatever part of the last entry reached the disk, what remains ends before it and zeros follow."""
     maker = EntryMaker(unit=UNIT)
