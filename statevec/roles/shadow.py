@@ -140,6 +140,7 @@ class Shadow:
         until_caught_up: bool = False,
     ) -> ShadowReport:
         """Compare until told to stop, until `last`, or until nothing more is there; the last report (it is written)."""
+        write_report(self.instance, self.report())  # in place of what an earlier shadow found
         written = shown = time.monotonic()
         if self.range.first == 1:
             self._begin_comparing()

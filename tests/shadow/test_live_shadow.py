@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from statevec.engine.plugin.loader import load_plugin
+from statevec.ipc.log import attach_log, log_statistics
 from statevec.roles.producer import Producer
 from statevec.roles.shadow_report import ShadowReport, read_report
 from tests.roles.engine_harness import PLUGIN, STATEVEC, EngineUnderTest, add
@@ -61,19 +62,20 @@ def test_a_shadow_catches_up_follows_the_live_log_and_ends_with_a_report(
     candidate = candidate_of(tmp_path)
     content_hash = load_plugin(candidate).content_hash
     engine.start()
-    entries_before = 4  # leadership, the operator's ring and two more
     with Producer(engine.directory, "market") as producer:
         for number in range(500):
             producer.send(add(number % 20, 1, announce=1), WAIT_SECONDS)
         producer.wait_released(500, WAIT_SECONDS)
+        with attach_log(engine.instance.instance_id) as log:
+            so_far = log_statistics(log)["last_sequence"]  # leadership and rings before them
         command = [*STATEVEC, "shadow", str(candidate), "--instance", str(engine.directory), "--format", "json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shadow:
             try:
-                caught_up = wait_for(engine, shadow, content_hash, entries_before + 500)
-                assert (caught_up.same, caught_up.finished) == (entries_before + 500, False)
+                caught_up = wait_for(engine, shadow, content_hash, so_far)
+                assert (caught_up.same, caught_up.finished) == (so_far, False)
                 for number in range(500, 600):
                     producer.send(add(number % 20, 1_000, announce=1), WAIT_SECONDS)
-                wait_for(engine, shadow, content_hash, entries_before + 600)
+                wait_for(engine, shadow, content_hash, so_far + 100)
                 shadow.send_signal(signal.SIGTERM)
                 output, errors = shadow.communicate(timeout=WAIT_SECONDS)
             finally:
@@ -82,7 +84,7 @@ def test_a_shadow_catches_up_follows_the_live_log_and_ends_with_a_report(
     assert errors == ""
     assert shadow.returncode == 1
     assert (found.compared, found.unexpected, found.caught_up, found.finished) == (
-        entries_before + 600,
+        so_far + 100,
         100,
         True,
         True,
