@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from statevec.engine.instance import Instance
+from statevec.engine.versions import decider_of
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region
 from statevec.journal import entry_layout as entries
 from statevec.journal import reader_layout as layout
-from statevec.journal.decode import own_schema
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader, chain_cursor, make_cursor
 from statevec.journal.reader_kernels import next_entry
@@ -53,26 +53,21 @@ class _History:
     def __init__(self) -> None:
         self.decided: list[Decided] = []
         self._hashes: dict[int, str] = {}
-        self._announced = ""
 
     def see(self, entry: Entry) -> None:
-        if entry.kind == entries.LEADERSHIP:
-            self._hashes.setdefault(entry.logic_version, _content_hash(entry))
-        elif self._announced:
-            self._hashes.setdefault(entry.logic_version, self._announced)
-        self._announced = _content_hash(entry) if entry.kind == entries.CUTOVER else self._announced
+        """Take in an entry; a cutover is itself decided by the version before it."""
+        decider = decider_of(entry)
+        if decider is not None:
+            self._hashes[decider.logic_version] = decider.content_hash
         if not self.decided or self.decided[-1].ordinal != entry.logic_version:
             self.close(entry.sequence - 1)
             known = self._hashes.get(entry.logic_version, "")
             self.decided.append(Decided(entry.logic_version, known, entry.sequence, entry.sequence))
 
     def close(self, sequence: int) -> None:
+        """Let who decided last have done so up to `sequence`."""
         if self.decided:
             self.decided[-1] = replace(self.decided[-1], last=sequence)
-
-
-def _content_hash(entry: Entry) -> str:
-    return str(own_schema().decode(entry.input).to_dict()["content_hash"])
 
 
 def deciders(instance: Instance) -> list[Decided]:

@@ -13,6 +13,7 @@ from statevec.engine.deciders import Decided, deciders
 from statevec.engine.store import PluginStore
 from tests.audit.recorded_instance import RecordedInstance
 from tests.plugin.writing import HEAD, handler, write_plugin
+from tests.shadow.versions import DESK, WIDER, RecordedDesk, desk_version
 
 ANSWERING = handler("answer = tx.emit.answer()\nanswer.value = {}")
 CHANGED = HEAD.replace('"1.0.0"', '"2.0.0"').replace("    value: i64\n", "    value: i64\n    more: i64\n")
@@ -62,6 +63,27 @@ def test_the_journal_says_who_decided_what(recorded: RecordedInstance) -> None:
     assert deciders(recorded.instance) == [Decided(1, recorded.plugin.content_hash, 1, 5)]
     shutil.rmtree(recorded.instance.journal_directory)
     assert deciders(recorded.instance) == []
+
+
+def test_a_cutover_is_decided_by_the_version_before_it(statevec: CommandLine, tmp_path: Path) -> None:
+    desk = RecordedDesk(tmp_path / "instance")
+    first_hash = desk.plugin.content_hash
+    for price in (100, 101):
+        desk.quote(1, price)
+    at = desk.cut_over(desk_version(tmp_path, WIDER))
+    desk.quote(1, 102)
+    back = desk.cut_over(DESK)
+    desk.quote(1, 103)
+    desk.write()
+    second_hash = PluginStore(desk.instance.directory).find("desk@2.0.0").content_hash
+    assert deciders(desk.instance) == [
+        Decided(1, first_hash, 1, at),
+        Decided(2, second_hash, at + 1, back),
+        Decided(3, first_hash, back + 1, back + 1),
+    ]
+    lines = statevec("list", "--instance", desk.instance.directory).splitlines()
+    assert f"#1 1-{at}, #3 {back + 1}-{back + 1}" in lines[1]
+    assert f"#2 {at + 1}-{back}" in lines[2]
 
 
 def test_versions_are_added_and_listed_with_what_they_decided(
