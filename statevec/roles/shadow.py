@@ -246,6 +246,11 @@ class Shadow:
         return _id_counter(self.execution), _id_counter(self._alone)
 
     @property
+    def times_lapped(self) -> int:
+        """How often the log's writer was so far ahead that the shadow went back to the segment files."""
+        return self._source.times_lapped
+
+    @property
     def caught_up(self) -> bool:
         """Whether nothing more was there within the last moments."""
         return time.monotonic() - self._drained_at < CAUGHT_UP_SECONDS
