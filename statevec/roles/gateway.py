@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from statevec.engine.instance import Instance, InstanceError, open_instance
-from statevec.engine.plugin.loader import load_plugin
+from statevec.engine.store import PluginStore
 from statevec.ipc import log_layout
 from statevec.ipc.log import LogError, log_statistics
 from statevec.ipc.python_call import load_acquire
@@ -261,4 +261,4 @@ def _filter(instance: Instance, name: str, messages: Iterable[str] | None) -> Me
         return None
     if leader is None or not leader.content_hash:
         raise InstanceError(f"messages cannot be told apart before an engine led the instance: {instance.directory}")
-    return MessageFilter(load_plugin(instance.plugin_directory(leader.content_hash)).schema, wanted)
+    return MessageFilter(PluginStore(instance.directory).load(leader.content_hash).schema, wanted)
