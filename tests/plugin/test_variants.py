@@ -86,6 +86,14 @@ CASES = {
     "match_enum": (
         "match message.side:\n    case Side.BUY:\n        answer(tx, 1)\n    case Side.SELL:\n        answer(tx, 2)"
     ),
+    "match_bool_or_integer": (
+        "found = message.a > 0\nif message.b == 4:\n    found = 1\nmatch found:\n    case True:\n        answer(tx, 1)"
+    ),
+    "match_optional": "match message.limit:\n    case 8:\n        answer(tx, 8)\n    case None:\n        answer(tx, 0)",
+    "optional_equal": "answer(tx, (message.limit == 8) + 2 * (message.limit != 8))",
+    "optional_equals_itself": "if message.limit == message.limit:\n    answer(tx, 1)",
+    "optional_in_tuple": "if message.limit in (7, 8):\n    answer(tx, 1)",
+    "enumerate_far": "for place, n in enumerate((1, 2, 3), 9223372036854775806):\n    answer(tx, int(place > 0))",
     "chained_comparison": "if 0 < message.a <= 10:\n    answer(tx, 1)",
     "assign_operators": (
         "found = tx.items.edit(1)\nfound.value += message.a\nfound.value //= 3\nfound.value <<= 2\nfound.value |= 1"
@@ -191,6 +199,43 @@ def _assert_only_bookkeeping(simulation: Simulation, entry: Any) -> None:
 def test_both_tiers_give_the_same_bytes(directory: Path, name: str) -> None:
     number = list(CASES).index(name) + 1
     assert history(directory, "compiled", number) == history(directory, "interpreted", number)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "match message.a:\n    case 9007199254740992.0:\n        tx.emit.answer()",
+        "if message.a in (9007199254740992.0, 0.5):\n    tx.emit.answer()",
+        "if message.x in (message.y, 9007199254740993):\n    tx.emit.answer()",
+    ],
+)
+def test_floats_are_compared_the_same_everywhere(tmp_path: Path, body: str) -> None:
+    plugin = write_plugin(tmp_path / "floats", handler(body), floats=True)
+    told = []
+    for tier in ("compiled", "interpreted"):
+        simulation = simulate(plugin, tier, 1_000, 3)
+        for number in (2.0**53, float("nan")):
+            simulation.send("Probe", **{**PROBE, "a": 2**53 + 1, "x": number, "y": number})
+        told.append(simulation.digest)
+    assert told[0] == told[1]
+
+
+def test_a_constant_may_be_a_float_without_a_point(tmp_path: Path) -> None:
+    half = "HALF = 2 ** -1 * 18014398509481984\n\n\n"
+    plugin = write_plugin(tmp_path / "half", half + handler("if message.a == HALF:\n    tx.emit.answer()"))
+    digests = set()
+    for tier in ("compiled", "interpreted"):
+        simulation = simulate(plugin, tier, 1_000, 3)
+        simulation.send("Probe", **{**PROBE, "a": 2**53 + 1})
+        digests.add(simulation.digest)
+    assert len(digests) == 1
+
+
+def test_tuples_with_floats_are_not_compared(tmp_path: Path) -> None:
+    body = "if (message.x, 1) == (message.y, 1):\n    tx.emit.answer()"
+    plugin = write_plugin(tmp_path / "tuples", handler(body), floats=True)
+    with pytest.raises(PluginError, match="compared value by value"):
+        load_plugin(plugin).dispatch("compiled")
 
 
 EXPECTED = {

@@ -23,6 +23,7 @@ from statevec.ipc.faults import ArithmeticOverflow, DivisionByZero
 
 MINIMUM = -(1 << 63)
 MAXIMUM = (1 << 63) - 1
+FARTHEST_COUNT = 1 << 62
 
 
 def add(a: Any, b: Any) -> Any:
@@ -181,6 +182,14 @@ def checked_range(start: Any, stop: Any, step: Any) -> range:
     return range(first, end, stride)
 
 
+def first_count(a: Any) -> int:
+    """Where `enumerate` begins: so far from 64 bits' ends that no loop counts beyond them."""
+    value = _integer(a)
+    if not -FARTHEST_COUNT <= value <= FARTHEST_COUNT:
+        raise ArithmeticOverflow
+    return value
+
+
 def _compared(name: str, operator: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def compare(a: Any, b: Any) -> bool:
         if a.__class__ is float and isinstance(b, int):
@@ -201,12 +210,17 @@ greater = _compared("greater", lambda a, b: bool(a > b))
 greater_equal = _compared("greater_equal", lambda a, b: bool(a >= b))
 
 
+def within(a: Any, values: tuple[Any, ...]) -> bool:
+    """`a in values`, each compared as `equal` does."""
+    return any(equal(a, each) for each in values)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
         *(add, subtract, multiply, floor_divide, modulo, true_divide, power, shift_left, shift_right),
         *(invert, negate, absolute, minimum, maximum, to_integer, to_float, to_nearest, checked_range),
-        *(equal, not_equal, less, less_equal, greater, greater_equal),
+        *(equal, not_equal, less, less_equal, greater, greater_equal, within, first_count),
     )
 }
 """By name, as the rewritten source of a plugin calls them (with two underscores before the name)."""

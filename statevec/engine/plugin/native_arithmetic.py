@@ -294,21 +294,48 @@ def _checked_range(start, stop, step):  # type: ignore[no-untyped-def]  # Numba 
     return implementation
 
 
+@overload(arithmetic.first_count)
+def _first_count(a):  # type: ignore[no-untyped-def]
+    _check("enumerate()", (a,), floats=False)
+    integer = NATIVE["to_integer"]
+    farthest = arithmetic.FARTHEST_COUNT
+
+    def implementation(a):  # type: ignore[no-untyped-def]
+        value = integer(a)
+        fault_if(value < -farthest or value > farthest, ARITHMETIC_OVERFLOW)
+        return value
+
+    return implementation
+
+
 def _bind_comparison(function: Callable[..., bool], symbol: str) -> None:
-    """A comparison of an integer with a float goes through floats, as it does in `arithmetic`."""
+    """A comparison of an integer with a float goes through floats, as it does in `arithmetic`.
+
+    What may be None equals None and no number; in the other comparisons None is an error.
+    """
     scope: dict[str, Any] = {"to_float": NATIVE["to_float"]}
+    nothing = {"==": "(a is None) and (b is None)", "!=": "(a is None) != (b is None)"}.get(symbol, "False")
     exec(
         f"def direct(a, b): return a {symbol} b\n"
         f"def left(a, b): return to_float(a) {symbol} b\n"
-        f"def right(a, b): return a {symbol} to_float(b)\n",
+        f"def right(a, b): return a {symbol} to_float(b)\n"
+        f"def left_or_none(a, b): return to_float(a) {symbol} b if a is not None and b is not None else {nothing}\n"
+        f"def right_or_none(a, b): return a {symbol} to_float(b) if a is not None and b is not None else {nothing}\n"
+        f"def direct_or_none(a, b): return a {symbol} b if a is not None and b is not None else {nothing}\n",
         scope,
     )
 
     @overload(function)
     def choose(a, b):  # type: ignore[no-untyped-def]
-        if is_integer(a) and is_float(b):
-            return scope["left"]
-        return scope["right"] if is_float(a) and is_integer(b) else scope["direct"]
+        for each in (a, b):
+            if isinstance(each, types.BaseTuple) and any(is_float(kind) or _may_be_none(kind) for kind in each):
+                raise PluginTypeError("a tuple that holds a float or what may be None is compared value by value")
+        name = "direct"
+        if is_float(a) != is_float(b) and is_integer(a) != is_integer(b):
+            name = "left" if is_integer(a) else "right"
+        numbers = all(is_integer(each) or is_float(each) for each in (a, b))
+        optional = symbol in ("==", "!=") and numbers and (_may_be_none(a) or _may_be_none(b))
+        return scope[f"{name}_or_none" if optional else name]
 
 
 for _name, _symbol in (
@@ -320,6 +347,21 @@ for _name, _symbol in (
     ("greater_equal", ">="),
 ):
     _bind_comparison(arithmetic.FUNCTIONS[_name], _symbol)
+
+
+def _may_be_none(kind: Any) -> bool:
+    return isinstance(kind, types.Optional | types.NoneType)
+
+
+@overload(arithmetic.within)
+def _within(a, values):  # type: ignore[no-untyped-def]
+    if not isinstance(values, types.BaseTuple):
+        raise PluginTypeError(f"`in` takes a table or a tuple, not {describe(values)}")
+    tests = " or ".join(f"equal(a, values[{place}])" for place in range(len(values))) or "False"
+    scope: dict[str, Any] = {"equal": arithmetic.FUNCTIONS["equal"]}
+    exec(f"def implementation(a, values): return {tests}", scope)
+    return scope["implementation"]
+
 
 COMPILED: dict[str, Any] = {**arithmetic.FUNCTIONS, **NATIVE}
 """What the loader binds the rewritten operators to in the compiled tier."""

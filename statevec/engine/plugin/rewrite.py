@@ -9,7 +9,11 @@
     loop: body                     loop: __tick(tx); body
     helper(a, c=3)                 helper(tx, a, 2, 3): keywords and defaults in their places, and the transaction
                                    where the helper has loops, itself or in what it calls
+    a == b    a != b               __equal(a, b), __not_equal(a, b): either may be None
     a < b                          __less(a, b), in modules that use floats (an integer meeting a float becomes one)
+    a in (b, c)                    __within(a, (b, c)), which compares as == does
+    match a: case b: …             if __equal(a, b): …
+    enumerate(rows, n)             enumerate(rows, __first_count(n))
 
 Invariants
     Line numbers are those of the file. Each operand is evaluated once, in the same order in both tiers.
@@ -48,11 +52,18 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.GtE: "greater_equal",
 }
 CALLS = {"abs": "absolute", "int": "to_integer", "float": "to_float", "round": "to_nearest"}
+EQUALITY = (ast.Eq, ast.NotEq)
 CHOICES = {"min": "minimum", "max": "maximum"}
 
 
 def uses_floats(source: PluginSource) -> bool:
-    """Whether the text mentions floats at all; the schema's fields come on top."""
+    """Whether the text mentions floats at all; the schema's fields come on top.
+
+    A constant that is a power may be one.
+    """
+    constants = [each for each in source.tree.body if not isinstance(each, ast.FunctionDef)]
+    if any(isinstance(node, ast.Pow) for each in constants for node in ast.walk(each)):
+        return True
     return any(
         isinstance(node, ast.Div)
         or (isinstance(node, ast.Constant) and isinstance(node.value, float))
@@ -164,9 +175,14 @@ class _FunctionRewrite(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
-        if not self._floats or not any(type(each) in COMPARISONS for each in node.ops):
-            return node
         operands = [node.left, *node.comparators]
+        if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn) and self._is_tuple(operands[1]):
+            found = self._call("within", node, *operands)
+            is_in = isinstance(node.ops[0], ast.In)
+            return found if is_in else ast.copy_location(ast.UnaryOp(ast.Not(), found), node)
+        single = len(node.ops) == 1 and isinstance(node.ops[0], EQUALITY)
+        if not single and not (self._floats and any(type(each) in COMPARISONS for each in node.ops)):
+            return node
         for middle in operands[1:-1]:
             if not isinstance(middle, ast.Name | ast.Constant):
                 raise self._source.error("in a module with floats, the middle of a < b < c is a name", node)
@@ -178,6 +194,41 @@ class _FunctionRewrite(ast.NodeTransformer):
             else:
                 parts.append(self._call(name, node, left, right))
         return parts[0] if len(parts) == 1 else ast.copy_location(ast.BoolOp(ast.And(), parts), node)
+
+    def _is_tuple(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Tuple) or (isinstance(node, ast.Name) and node.id in self._source.globals)
+
+    def visit_Match(self, node: ast.Match) -> list[ast.stmt]:
+        """A chain of ifs, whose comparisons are those of every other expression."""
+        self._temporaries += 1
+        name = f"{PREFIX}subject{self._temporaries}"
+        subject = self.visit(node.subject)
+        chain: list[ast.stmt] = []
+        for case in reversed(node.cases):
+            body = self._block(case.body)
+            test = self._pattern(case.pattern, name)
+            guard = None if case.guard is None else self.visit(case.guard)
+            if test is not None and guard is not None:
+                test = ast.copy_location(ast.BoolOp(ast.And(), [test, guard]), case.pattern)
+            test = test or guard
+            chain = body if test is None else [ast.copy_location(ast.If(test, body, chain), case.pattern)]
+        return [ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], subject), node), *chain]
+
+    def _pattern(self, pattern: ast.pattern, subject: str) -> ast.expr | None:
+        """The test that a case's pattern is; None for `_`."""
+        value = ast.copy_location(ast.Name(subject, ast.Load()), pattern)
+        match pattern:
+            case ast.MatchValue(value=constant):
+                return self._call("equal", pattern, value, self.visit(constant))
+            case ast.MatchSingleton(value=None):
+                return ast.copy_location(ast.Compare(value, [ast.Is()], [self._constant(None, pattern)]), pattern)
+            case ast.MatchSingleton(value=constant):
+                return self._call("equal", pattern, value, self._constant(constant, pattern))
+            case ast.MatchOr(patterns=patterns):
+                tests = [self._pattern(each, subject) for each in patterns]
+                known = [each for each in tests if each is not None]
+                return ast.copy_location(ast.BoolOp(ast.Or(), known), pattern) if len(known) == len(tests) else None
+        return None
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -236,6 +287,8 @@ class _FunctionRewrite(ast.NodeTransformer):
             bounds = [self._constant(0, node), *node.args] if len(node.args) == 1 else list(node.args)
             bounds += [self._constant(1, node)] * (3 - len(bounds))
             return self._call("checked_range", node, *bounds)
+        if name == "enumerate" and len(node.args) == 2:
+            node.args[1] = self._call("first_count", node, node.args[1])
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
