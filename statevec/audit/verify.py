@@ -1,4 +1,5 @@
-"""`verify`: execute a whole journal again and compare every digest; nothing but journal and plugin store is used.
+"""`verify`: execute a whole journal again, through every cutover, and compare every digest; nothing but journal and
+plugin store is used.
 
 Each entry is checked (hash, sequence, digest against the entry before) and executed by the kernel that the leader used,
 in the tier asked for. The first entry that comes out otherwise ends it: everything after would follow from that.
@@ -18,24 +19,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from statevec.audit.difference import FieldDifference, compare_entries
-from statevec.audit.plugin_store import deciding_hash, decoder_for, first_decider, stored_plugin
 from statevec.engine.execution import Execution
 from statevec.engine.instance import open_instance
+from statevec.engine.plugin.decoding import decoder_for
 from statevec.engine.replay import replay
+from statevec.engine.store import PluginStore
+from statevec.engine.versions import VersionFollower, first_decider
 from statevec.ipc.log_layout import UNIT
-from statevec.journal.decode import EntryDecoder, hex64
-from statevec.journal.entry_layout import CUTOVER, LEADERSHIP
-from statevec.journal.entry_view import Entry
-from statevec.journal.errors import JournalDamagedError, JournalError
+from statevec.journal.decode import hex64
+from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import find_end
 from statevec.journal.segments import contiguous_segments
 
 Tier = Literal["compiled", "interpreted"]
-
-
-class VerifyError(JournalError):
-    """The journal cannot be executed again with what is there."""
 
 
 @dataclass(frozen=True)
@@ -91,29 +88,10 @@ class Verification:
         return found
 
 
-class _DeciderCheck:
-    """Follows the leadership entries of a replay: one logic version decides it all."""
-
-    def __init__(self) -> None:
-        self._content_hash: str | None = None
-
-    def __call__(self, entry: Entry) -> None:
-        if entry.kind == CUTOVER:
-            raise VerifyError(f"cannot execute beyond a cutover: sequence={entry.sequence}")
-        if entry.kind == LEADERSHIP:
-            named = deciding_hash(entry)
-            if self._content_hash not in (None, named):
-                raise VerifyError(
-                    f"another logic version decides without a cutover: sequence={entry.sequence} "
-                    f"from={self._content_hash} to={named}"
-                )
-            self._content_hash = named
-
-
 def verify_journal(
-    directory: Path, execution: Execution, decoder: EntryDecoder, tier: Tier = "compiled", unit: int = UNIT
+    directory: Path, follower: VersionFollower, tier: Tier = "compiled", unit: int = UNIT
 ) -> Verification:
-    """Execute the journal in `directory` in a fresh `execution` and compare; see `Verification`."""
+    """Execute the journal in `directory` in the follower's fresh execution and compare; see `Verification`."""
     started = time.monotonic()
     damage = None
     try:
@@ -122,7 +100,7 @@ def verify_journal(
         damage, limit = error, error.position
     segments, _ = contiguous_segments(directory, unit)
     reader = JournalReader(directory, unit, segments)
-    result = replay(execution, reader, limit, _DeciderCheck())
+    result = replay(follower.execution, reader, limit, follower)
     agreed = Verification(
         entries=result.entries,
         sequence=result.sequence,
@@ -136,7 +114,7 @@ def verify_journal(
         return agreed
     recorded = result.difference
     before = reader.read(reader.find(recorded.sequence - 1)) if recorded.sequence > 1 else None
-    fields = compare_entries(recorded, result.executed, decoder)
+    fields = compare_entries(recorded, result.executed, decoder_for(follower.plugin))
     return replace(
         agreed,
         entries=result.entries - 1,
@@ -148,14 +126,16 @@ def verify_journal(
 
 
 def verify_instance(directory: Path, tier: Tier = "compiled") -> Verification:
-    """Verify the journal of an instance, live or stopped, with the plugin from its own store."""
+    """Verify the journal of an instance, live or stopped, with the versions from its own store."""
     instance = open_instance(directory)
     unit = instance.genesis.unit
     segments, _ = contiguous_segments(instance.journal_directory, unit)
-    content_hash = first_decider(JournalReader(instance.journal_directory, unit, segments))
-    if content_hash is None:
+    first = first_decider(JournalReader(instance.journal_directory, unit, segments))
+    if first is None:
         end = find_end(instance.journal_directory, unit=unit)  # raises when it is not empty but damaged
         return Verification(end.entries, end.sequence, end.digest, end.position, tier, 0.0)
-    plugin = stored_plugin(instance, content_hash)
+    store = PluginStore(instance.directory)
+    plugin = store.load(first.content_hash)
     execution = Execution(plugin.table_specs, plugin.dispatch(tier), max_entry=instance.genesis.max_entry)
-    return verify_journal(instance.journal_directory, execution, decoder_for(plugin), tier, unit)
+    follower = VersionFollower(execution, plugin, tier, store.load)
+    return verify_journal(instance.journal_directory, follower, tier, unit)

@@ -14,10 +14,11 @@ from typing import Any, Literal
 import click
 import msgspec
 
-from statevec.audit.plugin_store import decoder_for, first_decider, stored_plugin
 from statevec.audit.verify import Verification, verify_instance
+from statevec.engine.deciders import deciders
 from statevec.engine.instance import Instance, open_instance
-from statevec.engine.store import StoreError
+from statevec.engine.plugin.decoding import decoder_for
+from statevec.engine.store import PluginStore, StoreError
 from statevec.journal.decode import EntryDecoder, hex64
 from statevec.journal.entry_layout import ENTRY_KINDS, PADDING
 from statevec.journal.entry_view import Entry
@@ -51,29 +52,39 @@ def journal(
     instance = open_instance(directory)
     segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
     reader = JournalReader(instance.journal_directory, instance.genesis.unit, segments)
-    decoder = _decoder(instance, reader)
+    decoders = _Decoders(instance)
     if count is not None:
         first = max(1, reader.last_sequence() - count + 1)
     if form == "table":
         click.echo(f"{'SEQUENCE':>10}  {'TIME (UTC)':<29}  {'KIND':<15}  {'SOURCE':>6}  {'OUTCOME':<22}  DIGEST")
     for entry in _selected(reader, first, last, kind):
         if form == "json":
-            click.echo(msgspec.json.encode(decoder.entry(entry)).decode())
+            click.echo(msgspec.json.encode(decoders.of(entry).entry(entry)).decode())
         else:
-            for line in _lines(entry, decoder.entry(entry)):
+            for line in _lines(entry, decoders.of(entry).entry(entry)):
                 click.echo(line)
 
 
-def _decoder(instance: Instance, reader: JournalReader) -> EntryDecoder:
-    """A decoder with the plugin that decides; without the plugin entries are shown with their bytes."""
-    content_hash = first_decider(reader)
-    if content_hash is None:
-        return EntryDecoder()
-    try:
-        return decoder_for(stored_plugin(instance, content_hash))
-    except StoreError as error:
-        click.echo(f"warning: {error}; messages and records are shown as bytes", err=True)
-        return EntryDecoder()
+class _Decoders:
+    """A decoder for each version that decided; entries of one that is not in the store are shown with their bytes."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._store = PluginStore(instance.directory)
+        self._hashes = {each.ordinal: each.content_hash for each in deciders(instance)}
+        self._made: dict[int, EntryDecoder] = {}
+
+    def of(self, entry: Entry) -> EntryDecoder:
+        """The decoder with the schema and records of the version that decided the entry."""
+        if entry.logic_version not in self._made:
+            self._made[entry.logic_version] = self._make(self._hashes.get(entry.logic_version, ""))
+        return self._made[entry.logic_version]
+
+    def _make(self, content_hash: str) -> EntryDecoder:
+        try:
+            return decoder_for(self._store.load(content_hash))
+        except StoreError as error:
+            click.echo(f"warning: {error}; messages and records are shown as bytes", err=True)
+            return EntryDecoder()
 
 
 def _selected(reader: JournalReader, first: int | None, last: int | None, kind: str | None) -> Iterator[Entry]:

@@ -41,14 +41,14 @@ def send(message: str, values: str, instance: str, ring: str, timeout: float, st
     fields = _parse(values)
     from statevec.codecs.errors import SbeError
     from statevec.engine.instance import open_instance
-    from statevec.engine.plugin.loader import load_plugin
+    from statevec.engine.store import PluginStore
 
     opened = open_instance(instance)
     leader = opened.leader()
     if leader is None or ring not in leader.rings:
         known = "" if leader is None else f"; it has {', '.join(leader.rings)}"
         raise SendError(f"{opened.directory} has no ring {ring!r}{known}")
-    plugin = load_plugin(opened.plugin_directory(leader.content_hash))
+    plugin = PluginStore(opened.directory).load(leader.content_hash)
     try:
         encoded = plugin.schema.encode(message, fields)
     except SbeError as error:
@@ -73,13 +73,13 @@ def _offer_and_wait(instance: str, leader: LeaderRecord, ring: str, encoded: byt
     from statevec.roles.producer import Producer
 
     with Producer(instance, ring) as producer, attach_log(producer.instance.instance_id) as log:
-        _refuse_silent_leader(log)
+        refuse_silent_leader(log)
         with LogReader(log, released_position(log)) as reader:
             sequence = producer.send(encoded, timeout)
             return _wait_for_entry(reader, leader.rings[ring], sequence, timeout)
 
 
-def _refuse_silent_leader(log: Any) -> None:
+def refuse_silent_leader(log: Any) -> None:
     from statevec.ipc import log_layout
     from statevec.ipc.python_call import load_acquire
 

@@ -31,6 +31,8 @@ from statevec.engine import loop_layout
 from statevec.ipc import log_layout
 
 OPERATOR_RING = "operator"
+ADMIN_RING = "admin"
+ADMIN_RING_CAPACITY = 1 << 16
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 RING_CAPACITY_LEAST = 4096
 RING_CAPACITY_MOST = 1 << 30
@@ -87,6 +89,15 @@ class EngineConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tier: Literal["compiled", "interpreted"] = "compiled"
 
 
+class CutoverConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a shadow must have shown before its candidate may decide without `--force`."""
+
+    min_compared: int = 1_000
+    """Entries compared without an unexpected difference."""
+    max_report_age: Duration = Duration(60_000_000_000)
+    """How old the shadow's report may be."""
+
+
 class LogConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The log's segment in shared memory."""
 
@@ -127,6 +138,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     engine: EngineConfig = EngineConfig()
     log: LogConfig = LogConfig()
     journal: JournalConfig = JournalConfig()
+    cutover: CutoverConfig = CutoverConfig()
     ring: list[RingConfig] = []
     gateway: list[GatewayConfig] = []
 
@@ -228,11 +240,14 @@ def _check(config: Config) -> None:
     _require(
         len(config.rings) <= most, "ring", f"at most {most - 1} rings beside the operator's, got {len(config.ring)}"
     )
-    seen = {OPERATOR_RING}
+    seen = {OPERATOR_RING, ADMIN_RING}
     for number, ring in enumerate(config.ring):
         path = f"ring[{number}]"
         _check_name(
-            ring.name, f"{path}.name", seen, "is always there, leave it out" if ring.name == OPERATOR_RING else ""
+            ring.name,
+            f"{path}.name",
+            seen,
+            "is always there, leave it out" if ring.name in (OPERATOR_RING, ADMIN_RING) else "",
         )
         fits = _power_of_two(ring.capacity) and RING_CAPACITY_LEAST <= ring.capacity <= RING_CAPACITY_MOST
         rule = f"must be a power of two from {RING_CAPACITY_LEAST} to {RING_CAPACITY_MOST}, got {ring.capacity}"

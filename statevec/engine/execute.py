@@ -130,8 +130,10 @@ def _decide(tx: Region, block: Region, entry: Region, outputs_at: int, limit: in
     """The outcome before commit: of the handler where one is to run, else what the leader gave."""
     kind = entry.load_i32(entries.KIND)
     given = entry.load_i32(entries.OUTCOME)
-    if given == POISONED or (kind != entries.COMMAND and kind != entries.TIMER):
+    if given == POISONED or kind == entries.ADMIN or kind == entries.CUTOVER:
         return given
+    if kind != entries.COMMAND and kind != entries.TIMER:
+        return COMMITTED
     if entry.load_i32(entries.INPUT_TRUE_LENGTH) > entry.load_i32(entries.INPUT_LENGTH):
         return OVERSIZE_MESSAGE
     return _dispatch(tx, block, entry, outputs_at, limit)
@@ -156,7 +158,7 @@ def _complete(tx: Region, block: Region, entry: Region, outcome: int, outputs_le
 def run_entry(tx: Region, block: Region, entry: Region, limit: int) -> int:
     """Run a booked entry to its end in `limit` bytes (multiple of 8); its whole length, or NEEDS_SPACE.
 
-    The entry's OUTCOME must be POISONED to record it without running it, else 0. The engine's own entries keep theirs.
+    The entry's OUTCOME must be POISONED to record it without running it, else 0. ADMIN and CUTOVER entries keep theirs.
     """
     outputs_at = entries.INPUT + align8(entry.load_i32(entries.INPUT_LENGTH))
     tx.store_i64(layout.SPACE_EXHAUSTED, 0)
@@ -207,8 +209,8 @@ def book_recorded(tx: Region, block: Region, recorded: Region, scratch: Region) 
     outputs_at = entries.INPUT + align8(recorded.load_i32(entries.INPUT_LENGTH))
     scratch.copy_from(0, recorded, 0, outputs_at)
     kind = recorded.load_i32(entries.KIND)
-    runs = kind == entries.COMMAND or kind == entries.TIMER
-    if runs and recorded.load_i32(entries.OUTCOME) != POISONED:
+    decided = kind != entries.ADMIN and kind != entries.CUTOVER
+    if decided and recorded.load_i32(entries.OUTCOME) != POISONED:
         scratch.store_i32(entries.OUTCOME, 0)
     if kind == entries.LEADERSHIP:
         block.store_i64(execution.LOGIC_VERSION, recorded.load_i32(entries.LOGIC_VERSION))

@@ -18,7 +18,7 @@ from statevec.engine.execution import Execution
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region
 from statevec.journal import reader_layout
-from statevec.journal.entry_layout import CUTOVER, KIND, LEADERSHIP, LENGTH, RING_ATTACH
+from statevec.journal.entry_layout import ADMIN, CUTOVER, KIND, LEADERSHIP, LENGTH, RING_ATTACH
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import JournalReader, chain_cursor, make_cursor
@@ -53,7 +53,7 @@ def replay_segment(tx: Region, block: Region, segment: Region, first: int, curso
         if replay_entry(tx, block, entry, scratch) == DIGEST_DIFFERS:
             return DIFFERENCE
         kind = entry.load_i32(KIND)
-        if kind in (LEADERSHIP, CUTOVER, RING_ATTACH):
+        if kind in (LEADERSHIP, CUTOVER, RING_ATTACH, ADMIN):
             return NOTICE
 
 
@@ -62,8 +62,8 @@ def replay(
 ) -> Replayed:
     """Execute from genesis to position `limit`; all entries below it must be there.
 
-    `notice` is called after each leadership, cutover and ring attach entry; what it raises ends the replay. Raises
-    `JournalDamagedError` where entries are missing; a difference is in the result.
+    `notice` is called after each leadership, cutover, admin and ring attach entry; what it raises ends the replay.
+    Raises `JournalDamagedError` where entries are missing; a difference is in the result.
     """
     cursor = make_cursor(0, reader.unit, limit)
     chain_cursor(cursor, execution.sequence, execution.digest)

@@ -30,6 +30,7 @@ from statevec.ipc.memory import Region
 from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT, Cutover
 from statevec.journal.entry_layout import CUTOVER, LEADERSHIP
 from statevec.journal.entry_view import Entry
+from statevec.journal.reader import JournalReader
 from statevec.state import transaction_layout
 from statevec.state.arena import ArenaLayout
 
@@ -63,6 +64,17 @@ def decider_of(entry: Entry) -> Decider | None:
     return None
 
 
+def first_decider(reader: JournalReader) -> Decider | None:
+    """Who decided first, None in an empty journal. Raises `VersionError` when the first entry is no leadership."""
+    first = next(reader.entries(), None) if reader.segments else None
+    if first is None:
+        return None
+    decider = decider_of(first) if first.kind == LEADERSHIP else None
+    if decider is None:
+        raise VersionError(f"journal does not begin with a leadership: sequence={first.sequence} {first.kind_name}")
+    return decider
+
+
 @dataclass
 class VersionHistory:
     """Who decided so far, in order, and the number of each version."""
@@ -77,7 +89,12 @@ class VersionHistory:
     def note(self, entry: Entry) -> None:
         """Take an entry in, if it says who decides."""
         decider = decider_of(entry)
-        if decider is not None and decider != self.current:
+        if decider is not None:
+            self.decide(decider)
+
+    def decide(self, decider: Decider) -> None:
+        """Take in who decides from now on."""
+        if decider != self.current:
             self.deciders.append(decider)
 
     def number(self, content_hash: str) -> int:

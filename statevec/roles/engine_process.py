@@ -1,6 +1,6 @@
 """The engine process: configuration, instance, lock, state from the journal, then lead until told to stop.
 
-    lock ─► halt mark? ─► plugin ─► take over (journal, log, state) ─► clock ─► epoch ─► lead ─► stop
+    lock ─► halt mark? ─► take over (journal, log, state, who decides) ─► clock ─► epoch ─► lead ─► stop
 
 Invariants
     The lock comes first: whoever does not get it is told who leads, and has changed nothing.
@@ -17,13 +17,13 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
 from statevec.engine.config import Config, ConfigError
-from statevec.engine.execution import Execution
 from statevec.engine.instance import (
     INSTANCE_FILE,
     Instance,
@@ -34,12 +34,13 @@ from statevec.engine.instance import (
     prepare_directory,
     replace_file,
 )
+from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.store import PluginStore
 from statevec.roles.events import report
 from statevec.roles.leader import Leader
 from statevec.roles.locked_memory import lock_memory
-from statevec.roles.takeover import Decider, check_clock, take_over
+from statevec.roles.takeover import check_clock, take_over
 
 
 class StopRequest:
@@ -80,26 +81,26 @@ def run_engine(
         instance = create_instance(config.directory) if genesis else open_instance(config.directory)
         instance.refuse_when_halted()
         report("started", instance=instance.genesis.instance_id, directory=str(instance.directory), genesis=genesis)
-        plugin = load_plugin(config.plugin_directory)
-        _check_gateways(config, plugin)
-        execution = Execution(
-            plugin.table_specs,
-            plugin.dispatch(config.engine.tier),
-            max_entry=instance.genesis.max_entry,
-        )
         facts = {
             "durability": config.instance.durability,
-            "content_hash": plugin.content_hash,
             "gateways": {gateway.name: gateway.messages for gateway in config.gateway},
         }
-        if lock.previous is None or not lock.previous.content_hash:
+
+        def configured() -> LoadedPlugin:
+            """The plugin that decides first in a new log; kept and named before there is a log to attach to."""
+            plugin = load_plugin(config.plugin_directory)
+            _check_gateways(config, plugin)
             PluginStore(instance.directory).keep(plugin)
-            lock.record(**facts)  # before there is a log: whoever attaches to one finds them
-        leader = _take_lead(instance, config, execution, plugin, accept_clock, lock.previous)
+            lock.record(**facts, content_hash=plugin.content_hash)
+            return plugin
+
+        leader = _take_lead(instance, config, configured, accept_clock, lock.previous)
         try:
-            PluginStore(instance.directory).keep(plugin)  # before it decides anything
+            _check_gateways(config, leader.plugin)
+            _say_who_decides(config, leader.plugin)
             leader.begin()
-            lock.record(**facts, epoch=leader.epoch, rings=leader.sources)
+            leading = {**facts, "epoch": leader.epoch, "rings": leader.sources}
+            lock.record(**leading, content_hash=leader.plugin.content_hash)
             problem = lock_memory()
             if problem is not None:
                 report("memory_not_locked", reason=problem)
@@ -111,7 +112,7 @@ def run_engine(
             }
             report("leading", **reached, seconds=round(time.monotonic() - started, 3))
             _say_ready(reached, ready_file, ready_descriptor)
-            leader.control(request.wait)
+            leader.control(request.wait, lambda content_hash: lock.record(**leading, content_hash=content_hash))
         finally:
             leader.stop()
         report("stopped", by=request.signal_name, sequence=leader.sequence, position=leader.position)
@@ -120,21 +121,35 @@ def run_engine(
 def _take_lead(
     instance: Instance,
     config: Config,
-    execution: Execution,
-    plugin: LoadedPlugin,
+    configured: Callable[[], LoadedPlugin],
     accept_clock: bool,
     previous: LeaderRecord | None,
 ) -> Leader:
-    decider = Decider(plugin.name, plugin.version, plugin.content_hash)
-    taken = take_over(instance, config, execution, decider, previous)
-    leader = Leader(instance, config, execution, taken, decider)
+    taken = take_over(instance, config, configured, previous)
+    leader = Leader(instance, config, taken)
     if not accept_clock:
         try:
-            check_clock(execution, config, time.time_ns())
+            check_clock(leader.execution, config, time.time_ns())
         except BaseException:
             leader.stop()
             raise
     return leader
+
+
+def _say_who_decides(config: Config, plugin: LoadedPlugin) -> None:
+    """Say it when the configured plugin is not the one that decides: only a cutover lets another version decide."""
+    try:
+        configured = load_plugin(config.plugin_directory)
+    except (OSError, PluginError) as error:
+        report("configured_plugin_unusable", path=str(config.plugin_directory), error=str(error))
+        return
+    if configured.content_hash != plugin.content_hash:
+        report(
+            "configured_plugin_waits",
+            configured=f"{configured.name}@{configured.version}",
+            decides=f"{plugin.name}@{plugin.version}",
+            content_hash=plugin.content_hash,
+        )
 
 
 def _check_gateways(config: Config, plugin: LoadedPlugin) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from statevec.engine import engine_state, loop_layout
 from statevec.engine.append import append_admin, log_of
-from statevec.engine.config import ConfigError, RingConfig
+from statevec.engine.config import ADMIN_RING, ADMIN_RING_CAPACITY, ConfigError, RingConfig, Size
 from statevec.engine.engine_state import MAX_SOURCES, SOURCES
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance
@@ -144,6 +144,12 @@ def open_rings(
         opened.append(_open_ring(instance, config, sources[config.name], execution, block, group))
     loop.store_i64(loop_layout.RING_COUNT, len(opened))
     return opened
+
+
+def open_admin_ring(instance: Instance, source: int, execution: Execution, group: str | None) -> EngineRing:
+    """The ring for operators' commands. The main thread takes from it, not the loop: its block is of its own."""
+    config = RingConfig(ADMIN_RING, Size(ADMIN_RING_CAPACITY))
+    return _open_ring(instance, config, source, execution, Region.allocate(loop_layout.RING_SIZE), group)
 
 
 def _open_ring(

@@ -22,12 +22,12 @@ from collections.abc import Callable
 from statevec import __version__
 from statevec.engine import engine_state, loop_layout
 from statevec.engine.append import append_admin
-from statevec.engine.config import Config
+from statevec.engine.config import ADMIN_RING, Config, RingConfig
 from statevec.engine.engine_state import CLOCK
-from statevec.engine.execution import Execution
 from statevec.engine.execution_layout import LOGIC_VERSION
 from statevec.engine.instance import Instance
 from statevec.engine.loop import run_loop
+from statevec.engine.versions import Decider
 from statevec.ipc import log_layout
 from statevec.ipc.idle import STRATEGIES
 from statevec.ipc.memory import Region
@@ -35,10 +35,11 @@ from statevec.ipc.pinning import available_cores, pin, pin_to
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal import admin_layout
 from statevec.journal.entry_layout import LEADERSHIP
+from statevec.roles.admin_desk import AdminDesk
 from statevec.roles.engine_counters import EngineCounters
-from statevec.roles.engine_rings import EngineRing, number_sources, open_rings, source_state
+from statevec.roles.engine_rings import EngineRing, number_sources, open_admin_ring, open_rings, source_state
 from statevec.roles.events import report
-from statevec.roles.takeover import Decider, Taken
+from statevec.roles.takeover import Taken
 from statevec.state.tables import find
 
 CONTROL_INTERVAL_SECONDS = 0.01
@@ -70,19 +71,18 @@ class LeadershipError(Exception):
 class Leader:
     """Leads `instance` with what was taken over; `begin`, then `control` until a stop is asked for, then `stop`."""
 
-    def __init__(
-        self, instance: Instance, config: Config, execution: Execution, taken: Taken, decider: Decider
-    ) -> None:
+    def __init__(self, instance: Instance, config: Config, taken: Taken) -> None:
         self.instance = instance
         self.config = config
-        self.execution = execution
+        self.execution = taken.follower.execution
+        self.plugin = taken.follower.plugin
         self.log = taken.log
         self.journaler = taken.journaler
         self.rings: list[EngineRing] = []
-        self.sources = number_sources(config.rings, taken.history.sources)
+        self.sources = number_sources([*config.rings, RingConfig(ADMIN_RING)], taken.history.sources)
         self.epoch = 0
         self._taken = taken
-        self._decider = decider
+        self._desk: AdminDesk | None = None
         self._reason = 0
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
@@ -104,6 +104,7 @@ class Leader:
         for ring in self.rings:
             if ring.status != loop_layout.RING_OPEN:
                 report("quarantined", ring=ring.name, reason="what it holds cannot be right")
+        self._desk = self._open_desk()
         self._note_running_input()
         self._counters = EngineCounters(self.instance, self.rings, self.config.instance.group)
         self._start_thread()
@@ -143,9 +144,9 @@ class Leader:
             logic_version=self.execution.block.load_i64(LOGIC_VERSION),
             durability=self._durability,
             engine_version=__version__,
-            plugin_name=self._decider.name,
-            plugin_version=self._decider.version,
-            content_hash=self._decider.content_hash,
+            plugin_name=self.plugin.name,
+            plugin_version=self.plugin.version,
+            content_hash=self.plugin.content_hash,
         )
         append_admin(self.execution.block, self.execution.tx, LEADERSHIP, 0, Region.of(message))
 
@@ -182,15 +183,28 @@ class Leader:
         except BaseException as failure:
             self._failure = failure
 
-    def control(self, stop_asked: Callable[[float], bool]) -> None:
+    def _open_desk(self) -> AdminDesk:
+        """The admin ring and what is under way there; it begins with what the last leader left undone."""
+        history = self._taken.follower.history
+        logic_version = self.execution.block.load_i64(LOGIC_VERSION)
+        history.decide(Decider(logic_version, self.plugin.name, self.plugin.version, self.plugin.content_hash))
+        ring = open_admin_ring(self.instance, self.sources[ADMIN_RING], self.execution, self.config.instance.group)
+        left = self._taken.history.pending
+        return AdminDesk(self.instance, self.config, self.execution, self.plugin, history, ring, left)
+
+    def control(self, stop_asked: Callable[[float], bool], decided: Callable[[str], None]) -> None:
         """The main thread's work until `stop_asked(seconds)`, which may wait that long, says so.
 
-        Raises `LeadershipError` when the leadership ended before.
+        `decided(content hash)` is called when another version has begun to decide. Raises `LeadershipError` when the
+        leadership ended before.
         """
         turn = 0
         while not stop_asked(CONTROL_INTERVAL_SECONDS):
             self._check_thread()
             turn += 1
+            if self._desk is not None and self._desk.turn():
+                self.plugin = self._desk.plugin
+                decided(self.plugin.content_hash)
             if turn % SLOW_CHECK_TURNS == 0:
                 self._slow_turn()
 

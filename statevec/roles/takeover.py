@@ -18,6 +18,7 @@ from there.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,13 +27,17 @@ from statevec.engine.config import Config
 from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance, LeaderRecord
+from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.engine.replay import replay
+from statevec.engine.store import PluginStore
+from statevec.engine.versions import VersionFollower, first_decider
 from statevec.ipc import log_layout
+from statevec.ipc.faults import COMMITTED
 from statevec.ipc.log import attach_log, create_log, released_offset
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
-from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT, RING_ATTACH_FORMAT
-from statevec.journal.entry_layout import ENTRY_HEADER_SIZE, LEADERSHIP, RING_ATTACH
+from statevec.journal.admin_layout import BLOCK, RING_ATTACH_FORMAT, AdminCommand
+from statevec.journal.entry_layout import ADMIN, CUTOVER, ENTRY_HEADER_SIZE, RING_ATTACH
 from statevec.journal.entry_view import Entry
 from statevec.journal.journaler import Journaler
 from statevec.journal.reader import JournalReader
@@ -48,34 +53,22 @@ class TakeoverError(Exception):
     """The instance cannot be led as it is; the text says what differs."""
 
 
-@dataclass(frozen=True)
-class Decider:
-    """The plugin that decided last, as the last leadership entry names it."""
-
-    name: str
-    version: str
-    content_hash: str
-
-
 @dataclass
 class History:
-    """What the journal says beside the state: who decided, and which ring is which source."""
+    """What the log says beside the state: which ring is which source, and an order to cut over not yet carried out."""
 
-    decider: Decider | None = None
     sources: dict[str, int] = field(default_factory=dict)
+    pending: AdminCommand | None = None
 
     def note(self, entry: Entry) -> None:
         """Take in an entry of the engine's own."""
-        if entry.kind == LEADERSHIP:
-            *_, name, version, content_hash = LEADERSHIP_FORMAT.unpack_from(entry.input, BLOCK)
-            self.decider = Decider(_text(name), _text(version), _text(content_hash))
-        elif entry.kind == RING_ATTACH:
+        if entry.kind == RING_ATTACH:
             _, source, name = RING_ATTACH_FORMAT.unpack_from(entry.input, BLOCK)
-            self.sources[_text(name)] = source
-
-
-def _text(field: bytes) -> str:
-    return field.rstrip(b"\0").decode()
+            self.sources[name.rstrip(b"\0").decode()] = source
+        elif entry.kind == ADMIN and entry.outcome == COMMITTED:
+            self.pending = AdminCommand.decode(entry.input)
+        elif entry.kind == CUTOVER or (entry.kind == ADMIN and entry.source == 0):
+            self.pending = None  # it was carried out, or the engine said that it cannot be any more
 
 
 @dataclass
@@ -87,14 +80,16 @@ class Taken:
     history: History
     position: int
     """Where the next entry goes."""
+    follower: VersionFollower
+    """Execution and plugin as the log left them."""
 
 
 def take_over(
-    instance: Instance, config: Config, execution: Execution, decider: Decider, previous: LeaderRecord | None
+    instance: Instance, config: Config, configured: Callable[[], LoadedPlugin], previous: LeaderRecord | None
 ) -> Taken:
     """Bring journal, log and state together; see the module's docstring.
 
-    `decider` is what is to decide from now on, `previous` who led before.
+    `configured` loads the plugin that decides first where the log is empty; `previous` is who led before.
     """
     log = find_log(instance)
     adopted = log is not None
@@ -114,12 +109,12 @@ def take_over(
         journaler = _start_journaler(instance, config, log)
     history = History()
     try:
-        _replay(instance, execution, position, history, decider)
+        follower = _replay(instance, config, position, history, configured)
     except BaseException:
         journaler.stop()
         raise
-    report("recovered", sequence=execution.sequence, position=position, adopted_log=adopted)
-    return Taken(log, journaler, history, position)
+    report("recovered", sequence=follower.execution.sequence, position=position, adopted_log=adopted)
+    return Taken(log, journaler, history, position, follower)
 
 
 def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecord | None) -> int:
@@ -137,20 +132,29 @@ def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecor
     return known
 
 
-def _replay(instance: Instance, execution: Execution, position: int, history: History, decider: Decider) -> None:
-    """Execute the journal again up to `position`, and note what it says of deciders and sources."""
+def _replay(
+    instance: Instance, config: Config, position: int, history: History, configured: Callable[[], LoadedPlugin]
+) -> VersionFollower:
+    """Execute the journal again up to `position`, through every cutover, with versions from the store."""
+    reader = JournalReader(instance.journal_directory)
+    store = PluginStore(instance.directory)
+    first = first_decider(reader)
+    plugin = configured() if first is None else store.load(first.content_hash)
+    tier = config.engine.tier
+    execution = Execution(plugin.table_specs, plugin.dispatch(tier), max_entry=instance.genesis.max_entry)
+    follower = VersionFollower(execution, plugin, tier, store.load)
 
     def notice(entry: Entry) -> None:
+        follower(entry)
         history.note(entry)
-        if history.decider is not None:
-            refuse_other_decider(history.decider, decider)
 
-    result = replay(execution, JournalReader(instance.journal_directory), position, notice)
+    result = replay(execution, reader, position, notice)
     if result.difference is not None:
         raise TakeoverError(
             f"executing the journal again gives something else at sequence={result.difference.sequence} "
             f"position={result.difference.position}; run: statevec verify --instance {instance.directory}"
         )
+    return follower
 
 
 def find_log(instance: Instance) -> Segment | None:
@@ -216,17 +220,6 @@ def _wait_flushed(log: Segment, journaler: Journaler, durability: str, position:
             journaler.stop()
             raise TakeoverError(f"journaler ended before the log was written: {journaler.statistics()}")
         time.sleep(FLUSH_PAUSE_SECONDS)
-
-
-def refuse_other_decider(last: Decider, configured: Decider) -> None:
-    """Another logic version decides only from a cutover on."""
-    if last.content_hash != configured.content_hash:
-        raise TakeoverError(
-            "another plugin decided so far: "
-            f"log={last.name} {last.version} ({last.content_hash[:12]}) "
-            f"configured={configured.name} {configured.version} ({configured.content_hash[:12]}); "
-            "the plugin's files must not change under an instance"
-        )
 
 
 def check_clock(execution: Execution, config: Config, now_ns: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from statevec.audit.verify import VerifyError, verify_instance
+from statevec.audit.verify import verify_instance
+from statevec.engine.versions import VersionError
 from statevec.engine.instance import InstanceError, create_instance, prepare_directory
 from statevec.engine.store import StoreError
 from statevec.journal import entry_layout as layout
@@ -125,7 +126,7 @@ def test_what_cannot_be_executed_is_refused_with_the_reason(recorded, tmp_path):
         verify_instance(tmp_path)
     recorded.lead(content_hash="0" * 64)
     recorded.write()
-    with pytest.raises(VerifyError, match="without a cutover"):
+    with pytest.raises(VersionError, match="without a cutover"):
         verify_instance(recorded.instance.directory)
 
 

@@ -229,7 +229,7 @@ def test_status_shows_who_leads_and_how_far(engine: EngineUnderTest, statevec: C
     shown = json.loads(statevec("status", "--instance", str(engine.directory), "--format", "json").stdout)
     assert shown["leading"] is True
     assert shown["leader"]["pid"] == engine.process.pid
-    assert set(shown["rings"]) == {"operator", "market", "desk", "foreign", "cut"}
+    assert set(shown["rings"]) == {"operator", "admin", "market", "desk", "foreign", "cut"}
     assert shown["log"]["epoch"] == 1
     assert shown["counters"]["committed"] > 0
     assert "leading" in statevec("status", "--instance", str(engine.directory)).stdout

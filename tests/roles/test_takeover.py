@@ -1,4 +1,4 @@
-"""What keeps a process from leading: a clock that is far off (rule 20), another plugin than the one that decided."""
+"""What keeps a process from leading: a clock that is far off (rule 20)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
 from statevec.engine.instance import LeaderRecord, create_instance, prepare_directory
 from statevec.roles.cursor import Cursor, CursorFile
-from statevec.roles.takeover import Decider, TakeoverError, check_clock, known_durable, refuse_other_decider
+from statevec.roles.takeover import TakeoverError, check_clock, known_durable
 from statevec.state.tables import find
 
 LAST_NS = 1_800_000_000 * 10**9
@@ -53,13 +53,6 @@ def test_a_clock_outside_does_not_lead(execution: Execution, config: Config, dif
 
 def test_any_clock_leads_a_new_instance(config: Config) -> None:
     check_clock(Execution([], SimpleNamespace(address=0)), config, 1)
-
-
-def test_another_plugin_does_not_decide_without_a_cutover() -> None:
-    last = Decider("hedge", "1.0.0", "ab" * 16)
-    refuse_other_decider(last, last)
-    with pytest.raises(TakeoverError, match=r"log=hedge 1\.0\.0 \(abababababab\) configured=hedge 1\.0\.1"):
-        refuse_other_decider(last, Decider("hedge", "1.0.1", "cd" * 16))
 
 
 @pytest.mark.parametrize(("durability", "known"), [("disk", 4096 + 128), ("memory", 0)])

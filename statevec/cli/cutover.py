@@ -1,0 +1,157 @@
+"""`statevec cutover` and `statevec rollback`: let another logic version decide, from an exact sequence on."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from statevec.engine.config import ADMIN_RING
+
+if TYPE_CHECKING:
+    from statevec.ipc.log import LogReader
+    from statevec.journal.entry_view import Entry
+
+PAUSE_SECONDS = 0.001
+INSTANCE = click.option(
+    "--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory."
+)
+AT = click.option("--at", "at_sequence", type=click.IntRange(2), help="Sequence that the cutover entry is to have.")
+NEXT = click.option("--next", "at_next", is_flag=True, help="The next entry is the cutover.")
+WHY = click.option("--why", default="", help="Reason, for the log.")
+TIMEOUT = click.option("--timeout", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to wait.")
+FORMAT = click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+class CutoverError(Exception):
+    """The command was refused, or its cutover failed; the text says why."""
+
+
+@click.command()
+@click.argument("spec", metavar="NAME@VERSION")
+@INSTANCE
+@AT
+@NEXT
+@click.option("--force", is_flag=True, help="Without a shadow's consent; who and why are recorded.")
+@WHY
+@TIMEOUT
+@FORMAT
+def cutover(
+    spec: str,
+    instance: str,
+    at_sequence: int | None,
+    at_next: bool,
+    force: bool,
+    why: str,
+    timeout: float,
+    style: str,
+) -> int:
+    """Let a stored version decide from a sequence on; it must have been added, and shadowed unless forced.
+
+    statevec cutover hedge@2.0.0 --next --instance DIR
+    """
+    from pathlib import Path
+
+    from statevec.engine.store import PluginStore
+    from statevec.journal.admin_layout import CUT_OVER
+
+    if (at_sequence is None) != at_next:
+        raise click.UsageError("say either --at SEQUENCE or --next")
+    if force and not why:
+        raise click.UsageError("--force wants --why")
+    version = PluginStore(Path(instance)).find(spec)
+    return _order(instance, CUT_OVER, version.content_hash, at_sequence or 0, force, why, timeout, style)
+
+
+@click.command()
+@INSTANCE
+@AT
+@WHY
+@TIMEOUT
+@FORMAT
+def rollback(instance: str, at_sequence: int | None, why: str, timeout: float, style: str) -> int:
+    """Let the version that decided before decide again, from the next entry on or from --at SEQUENCE."""
+    from statevec.journal.admin_layout import ROLL_BACK
+
+    return _order(instance, ROLL_BACK, "", at_sequence or 0, False, why, timeout, style)
+
+
+def _order(
+    instance: str, command: int, content_hash: str, at: int, forced: bool, why: str, timeout: float, style: str
+) -> int:
+    """Offer the command, wait for its entry and then for the cutover's; print both."""
+    from statevec.cli.send import refuse_silent_leader
+    from statevec.engine.instance import open_instance
+    from statevec.ipc.log import LogReader, attach_log, released_position
+    from statevec.journal.admin_layout import AdminCommand
+    from statevec.roles.producer import Producer
+
+    opened = open_instance(instance)
+    leader = opened.leader()
+    if leader is None or ADMIN_RING not in leader.rings:
+        raise CutoverError(f"{instance} has no leader that takes commands")
+    order = AdminCommand(command, at, forced, content_hash, getpass.getuser(), why)
+    deadline = time.monotonic() + timeout
+    with attach_log(opened.instance_id) as log, LogReader(log, released_position(log)) as reader:
+        refuse_silent_leader(log)
+        with Producer(instance, ADMIN_RING) as producer:  # not longer: another operator may want to be refused
+            sequence = producer.send(order.encode(), timeout)
+            mine = (leader.rings[ADMIN_RING], sequence)
+            answer = _wait(reader, deadline, lambda entry: (entry.source, entry.source_sequence) == mine)
+        said = AdminCommand.decode(answer.input)
+        if answer.outcome != 0:
+            raise CutoverError(f"refused (entry {answer.sequence}): {said.answer}")
+        if style == "table":
+            click.echo(f"entry {answer.sequence}: {said.answer}")
+        done = _wait(reader, deadline, _is_end)
+    return _show(answer, done, style)
+
+
+def _is_end(entry: Entry) -> bool:
+    """Whether the entry is the cutover, or the engine's word that there will be none."""
+    from statevec.journal.entry_layout import ADMIN, CUTOVER
+
+    return entry.kind == CUTOVER or (entry.kind == ADMIN and entry.source == 0)
+
+
+def _wait(reader: LogReader, deadline: float, wanted: Any) -> Entry:
+    from statevec.journal.entry_view import Entry
+
+    while time.monotonic() < deadline:
+        found = reader.poll()
+        if found is None:
+            time.sleep(PAUSE_SECONDS)
+            continue
+        entry = Entry(bytes(found))
+        if wanted(entry):
+            return entry
+    raise CutoverError("nothing came in time; the cutover may still happen: statevec journal --kind cutover")
+
+
+def _show(answer: Entry, done: Entry, style: str) -> int:
+    from statevec.journal.admin_layout import AdminCommand, Cutover
+    from statevec.journal.entry_layout import CUTOVER
+
+    if done.kind != CUTOVER:
+        raise CutoverError(AdminCommand.decode(done.input).answer)
+    said = Cutover.decode(done.input)
+    facts = {
+        "command_sequence": answer.sequence,
+        "sequence": done.sequence,
+        "outcome": done.outcome_name,
+        "name": said.name,
+        "version": said.version,
+        "content_hash": said.content_hash,
+        "logic_version": said.logic_version,
+        "migration": said.migration,
+    }
+    if style == "json":
+        click.echo(json.dumps(facts))
+    elif done.outcome == 0:
+        click.echo(f"entry {done.sequence}: {said.name}@{said.version} decides from entry {done.sequence + 1} on")
+    if done.outcome != 0:
+        raise CutoverError(f"entry {done.sequence}: the migration failed, {done.outcome_name}; the old version decides")
+    return 0

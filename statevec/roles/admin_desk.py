@@ -1,0 +1,227 @@
+"""Operators' commands in the engine process: taken from the admin ring by the main thread, entered by the loop.
+
+    ring ─► judge (store, shadow's report, plan) ─► ADMIN entry with the answer ─► cutover posted ─► CUTOVER entry
+                                                                                   at its sequence
+
+Invariants
+    Every command becomes one ADMIN entry, accepted (COMMITTED) or REFUSED with the reason; only then its ring moves on.
+    At most one cutover is pending; a second command is refused while it is.
+    A cutover that was accepted and could not happen any more is said in an ADMIN entry of the engine itself (source 0).
+    Loading and linking happen here, while the loop runs.
+
+A crash between the ADMIN entry and the cutover: the next leader finds the order in the log and posts it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from statevec.engine import loop_layout as layout
+from statevec.engine.config import Config
+from statevec.engine.cutover import MISSED
+from statevec.engine.execution import Execution
+from statevec.engine.instance import Instance, InstanceError
+from statevec.engine.plugin.compatibility import unreadable_messages
+from statevec.engine.plugin.errors import PluginError
+from statevec.engine.plugin.loader import LoadedPlugin
+from statevec.engine.store import PluginStore, StoreError
+from statevec.engine.versions import Candidate, Decider, VersionHistory
+from statevec.ipc.faults import COMMITTED, outcome_name
+from statevec.ipc.memory import Region
+from statevec.ipc.python_call import load_acquire, store_release
+from statevec.journal.admin_layout import BY_OPERATOR, BY_ROLLBACK, CUT_OVER, REFUSED, ROLL_BACK, AdminCommand
+from statevec.journal.entry_layout import ADMIN, CUTOVER
+from statevec.roles.admin_ring import AdminRing, Received
+from statevec.roles.cutover_rules import RefusedError, check_sequence, check_shadow
+from statevec.roles.engine_rings import EngineRing
+from statevec.roles.events import report
+
+
+class Mailbox:
+    """One request of the loop block (`loop_layout`)."""
+
+    def __init__(self, execution: Execution, offset: int) -> None:
+        self._block = execution.block.slice(offset, layout.REQUEST_SIZE)
+        self._message: Region | None = None
+
+    def post(self, kind: int, message: bytes, values: dict[int, int]) -> None:
+        """Ask for an entry of `kind` with that input; `values` are further fields of the request."""
+        self._message = Region.of(bytearray(message))
+        self._block.fill_zero(0, layout.REQUEST_SIZE)
+        self._block.store_i64(layout.REQUEST_KIND, kind)
+        self._block.store_i64(layout.REQUEST_MESSAGE, self._message.address)
+        self._block.store_i64(layout.REQUEST_LENGTH, self._message.size)
+        for offset, value in values.items():
+            self._block.store_i64(offset, value)
+        # SYNC POINT: pairs with the loop's acquire: the request is there before it.
+        store_release(self._block, layout.REQUEST_STATE, layout.POSTED)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is asked."""
+        return self._message is None
+
+    def take_result(self) -> tuple[int, int] | None:
+        """Sequence and outcome of the entry once it is served; then the mailbox is free. None before."""
+        # SYNC POINT: pairs with the loop's release of DONE.
+        if self._message is None or load_acquire(self._block, layout.REQUEST_STATE) != layout.DONE:
+            return None
+        self._message = None
+        load = self._block.load_i64
+        return load(layout.RESULT_SEQUENCE), load(layout.RESULT_OUTCOME)
+
+
+class AdminDesk:
+    """What operators ordered of one leader; call `turn` often. `plugin` is the one that decides."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        config: Config,
+        execution: Execution,
+        plugin: LoadedPlugin,
+        history: VersionHistory,
+        ring: EngineRing,
+        left: AdminCommand | None,
+    ) -> None:
+        self.plugin = plugin
+        self._instance = instance
+        self._config = config
+        self._execution = execution
+        self._history = history
+        self._store = PluginStore(instance.directory)
+        self._ring = AdminRing(ring)
+        self._commands = Mailbox(execution, layout.ADMIN_REQUEST)
+        self._cutover = Mailbox(execution, layout.CUTOVER_REQUEST)
+        self._received: Received | None = None
+        self._to_say: list[AdminCommand] = []
+        self._accepted: tuple[AdminCommand, Candidate] | None = None
+        self._pending: tuple[AdminCommand, Candidate] | None = None
+        if left is not None:
+            self._take_up(left)
+
+    def turn(self) -> bool:
+        """Go on with what is under way; True when another version has begun to decide."""
+        decided = self._finish_cutover()
+        self._finish_command()
+        if self._commands.is_free and self._to_say:
+            self._post_command(self._to_say.pop(0), REFUSED, None)
+        if self._commands.is_free and self._received is None:
+            self._received = self._ring.take()
+            if self._received is not None:
+                self._answer(self._received)
+        return decided
+
+    def _take_up(self, command: AdminCommand) -> None:
+        """Post the cutover that the last leader accepted and did not carry out."""
+        try:
+            check_sequence(command.at_sequence, self._execution.sequence)
+            self._post_cutover(command, self._candidate(command))
+        except (RefusedError, StoreError, PluginError) as error:
+            self._give_up(command, f"not carried out by the last leader, and now: {error}")
+
+    def _answer(self, received: Received) -> None:
+        """Judge a command and post its entry."""
+        try:
+            command = AdminCommand.decode(received.message)
+        except ValueError as error:
+            command = AdminCommand(0, 0, False, "", "", "", str(error))
+            self._post_command(command, REFUSED, received)
+            return
+        try:
+            candidate = self._judge(command)
+        except (RefusedError, StoreError, PluginError, InstanceError) as error:
+            self._post_command(replace(command, answer=str(error)), REFUSED, received)
+            return
+        when = f"has sequence {command.at_sequence}" if command.at_sequence else "is the next entry"
+        spec = f"{candidate.loaded.name}@{candidate.loaded.version}"
+        self._accepted = (command, candidate)
+        self._post_command(replace(command, answer=f"accepted: the cutover to {spec} {when}"), COMMITTED, received)
+
+    def _judge(self, command: AdminCommand) -> Candidate:
+        if self._pending is not None:
+            at, hash_ = self._pending[0].at_sequence, self._pending[0].content_hash
+            raise RefusedError(f"another cutover is pending: to {hash_[:12]} at sequence {at}")
+        if command.command not in (CUT_OVER, ROLL_BACK):
+            raise RefusedError(f"unknown command: {command.command}")
+        check_sequence(command.at_sequence, self._execution.sequence)
+        candidate = self._candidate(command)
+        if candidate.loaded.content_hash == self.plugin.content_hash:
+            raise RefusedError(f"{self.plugin.name}@{self.plugin.version} decides already")
+        unreadable = unreadable_messages(self.plugin, candidate.loaded)
+        if unreadable:
+            raise RefusedError(f"it cannot read messages in flight: {'; '.join(unreadable)}")
+        if command.command == CUT_OVER and not command.forced:
+            check_shadow(self._instance, self._config.cutover, self.plugin, candidate.loaded.content_hash)
+        return candidate
+
+    def _candidate(self, command: AdminCommand) -> Candidate:
+        content_hash = command.content_hash
+        if command.command == ROLL_BACK:
+            current = self._history.current
+            before = self._history.before(current) if current else None
+            if before is None:
+                raise RefusedError("nothing to roll back to: no other version ever decided")
+            content_hash = before.content_hash
+        loaded = self._store.load(content_hash)
+        if loaded.name != self.plugin.name:
+            raise RefusedError(f"{loaded.name} is another plugin than {self.plugin.name}, which decides")
+        number = self._history.number(content_hash)
+        return Candidate(self._execution, self.plugin, loaded, self._config.engine.tier, number)
+
+    def _post_command(self, command: AdminCommand, outcome: int, received: Received | None) -> None:
+        values = {layout.REQUEST_OUTCOME: outcome}
+        if received is not None:
+            values[layout.REQUEST_SOURCE] = self._ring.source
+            values[layout.REQUEST_SOURCE_SEQUENCE] = received.sequence
+            values[layout.REQUEST_SOURCE_POSITION] = received.position
+        self._commands.post(ADMIN, command.encode(), values)
+        report("admin", accepted=outcome == COMMITTED, who=command.who, why=command.why, answer=command.answer)
+
+    def _finish_command(self) -> None:
+        if self._commands.take_result() is None:
+            return
+        if self._received is not None:
+            self._ring.done(self._received)
+            self._received = None
+        if self._accepted is not None:
+            self._post_cutover(*self._accepted)
+            self._accepted = None
+
+    def _post_cutover(self, command: AdminCommand, candidate: Candidate) -> None:
+        self._pending = (command, candidate)
+        current = self._history.current
+        cause = BY_ROLLBACK if command.command == ROLL_BACK else BY_OPERATOR
+        said = candidate.describe(cause, current.logic_version if current else 0)
+        values = {
+            layout.REQUEST_AT: command.at_sequence,
+            layout.NEXT_DISPATCH: candidate.dispatch.address,
+            layout.NEXT_LOGIC_VERSION: candidate.logic_version,
+            layout.NEXT_TRANSACTION: candidate.tx_address,
+            layout.NEXT_MIGRATE: candidate.migrate_address,
+        }
+        self._cutover.post(CUTOVER, said.encode(), values)
+
+    def _finish_cutover(self) -> bool:
+        result = self._cutover.take_result()
+        if result is None or self._pending is None:
+            return False
+        command, candidate = self._pending
+        self._pending = None
+        sequence, outcome = result
+        loaded = candidate.loaded
+        if outcome == COMMITTED:
+            candidate.adopt(self._execution)
+            self.plugin = loaded
+            self._history.decide(Decider(candidate.logic_version, loaded.name, loaded.version, loaded.content_hash))
+            report("cutover", sequence=sequence, name=loaded.name, version=loaded.version, hash=loaded.content_hash)
+            return True
+        if outcome == MISSED:
+            self._give_up(command, f"sequence {command.at_sequence} went by before the cutover could be posted")
+        else:
+            report("cutover_failed", sequence=sequence, outcome=outcome_name(outcome), version=loaded.version)
+        return False
+
+    def _give_up(self, command: AdminCommand, why: str) -> None:
+        """Say in the log that an accepted cutover will not happen."""
+        self._to_say.append(replace(command, answer=why))
