@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from statevec.audit.verify import verify_instance
-from statevec.engine.versions import VersionError
 from statevec.engine.instance import InstanceError, create_instance, prepare_directory
 from statevec.engine.store import StoreError
+from statevec.engine.versions import VersionError
 from statevec.journal import entry_layout as layout
 from tests.audit.recorded_instance import RecordedInstance
 
