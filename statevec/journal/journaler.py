@@ -29,8 +29,9 @@ from statevec.journal.segment_keeper import SegmentKeeper
 from statevec.journal.segments import SEGMENT_SIZE, segment_path, sync_directory
 
 Durability = Literal["memory", "disk"]
-IDLE_NS: dict[Durability, int] = {"disk": 20_000, "memory": 1_000_000}
-"""How long the loop sleeps when there is nothing to write: in `memory` mode nobody waits for it."""
+IDLE_NS: dict[Durability, int] = {"disk": 20_000, "memory": 200_000}
+"""How long the loop sleeps when there is nothing to write. In `memory` mode nobody waits for it, but each of its writes
+takes a core from somebody where cores are few: short writes, not too often."""
 HALT_NAME = "halt"
 
 

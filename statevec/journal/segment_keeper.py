@@ -29,6 +29,8 @@ from statevec.journal import journaler_layout as layout
 from statevec.journal.errors import JournalError
 from statevec.journal.segments import SegmentFile, create_segment, list_segments, segment_path, sync_segment
 
+NICENESS = 10
+"""Of the keeper's thread: it works ahead, and whoever shares its core goes first."""
 INTERVAL_SECONDS = 0.02
 """How often the keeper looks whether the loop took the prepared segment."""
 
@@ -139,6 +141,7 @@ class SegmentKeeper:
         self._thread.start()
 
     def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)  # of this thread alone
         while not self._stopping.wait(INTERVAL_SECONDS):
             try:
                 self.prepare()

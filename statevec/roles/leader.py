@@ -15,9 +15,11 @@ A crash at any point leaves log, rings and journal for the next leader.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from statevec import __version__
 from statevec.engine import engine_state, loop_layout
@@ -42,9 +44,11 @@ from statevec.roles.events import report
 from statevec.roles.takeover import Taken
 from statevec.state.tables import find
 
-CONTROL_INTERVAL_SECONDS = 0.01
-SLOW_CHECK_TURNS = 20
-"""Every so many turns of the main thread the rings are checked and counters copied."""
+CONTROL_INTERVAL_SECONDS = 0.02
+CHORE_TURNS = 2
+"""Every so many turns the main thread does one of its chores: it shares a core with gateways, so it works in bits."""
+THREAD_COUNTER_ROUNDS = 10
+"""Every so many rounds of all chores the engine thread's own counters are read."""
 CLOCK_READINGS = 32
 
 
@@ -199,25 +203,35 @@ class Leader:
         leadership ended before.
         """
         turn = 0
+        chores = self._chores()
         while not stop_asked(CONTROL_INTERVAL_SECONDS):
             self._check_thread()
             turn += 1
             if self._desk is not None and self._desk.turn():
                 self.plugin = self._desk.plugin
                 decided(self.plugin.content_hash)
-            if turn % SLOW_CHECK_TURNS == 0:
-                self._slow_turn()
+            if turn % CHORE_TURNS == 0:
+                next(chores)()
 
-    def _slow_turn(self) -> None:
+    def _chores(self) -> Iterator[Callable[[], None]]:
+        """What the main thread does now and then, one thing after another, for ever."""
+        for number in itertools.count():
+            yield self._watch_journaler
+            yield self._watch_heartbeat
+            for ring in self.rings:
+                yield partial(self._check_ring, ring)
+            if self._counters is not None:
+                thread = self._thread.native_id if number % THREAD_COUNTER_ROUNDS == 0 else None
+                yield partial(self._counters.update, self.execution, self.journaler, thread)
+
+    def _watch_journaler(self) -> None:
         if self.journaler.prepare_problem is not None:
             report("segment_not_prepared", error=str(self.journaler.prepare_problem))
-        self._watch_heartbeat()
-        for ring in self.rings:
-            reason = ring.check()
-            if reason is not None:
-                report("ring_suspect", ring=ring.name, reason=reason)
-        if self._counters is not None:
-            self._counters.update(self.execution, self.journaler, self._thread.native_id)
+
+    def _check_ring(self, ring: EngineRing) -> None:
+        reason = ring.check()
+        if reason is not None:
+            report("ring_suspect", ring=ring.name, reason=reason)
 
     def _watch_heartbeat(self) -> None:
         """Say it once when the engine thread gives no sign of life, and which input it is at."""
