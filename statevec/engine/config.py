@@ -98,6 +98,15 @@ class CutoverConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How old the shadow's report may be."""
 
 
+class ProbationConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a new version may do in its first entries; beyond it the version before decides again."""
+
+    entries: int = 1_000
+    max_faults: int = 0
+    max_rejections: int | None = None
+    max_violations: int = 0
+
+
 class LogConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The log's segment in shared memory."""
 
@@ -139,6 +148,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     log: LogConfig = LogConfig()
     journal: JournalConfig = JournalConfig()
     cutover: CutoverConfig = CutoverConfig()
+    probation: ProbationConfig = ProbationConfig()
     ring: list[RingConfig] = []
     gateway: list[GatewayConfig] = []
 
@@ -230,6 +240,9 @@ def _check(config: Config) -> None:
     _require(in_range, "engine.batch_size", f"must be 1 to {BATCH_SIZE_MOST}, got {engine.batch_size}")
     _require(engine.loop_budget > 0, "engine.loop_budget", f"must be positive, got {engine.loop_budget}")
     _require(engine.poison_limit > 0, "engine.poison_limit", f"must be positive, got {engine.poison_limit}")
+    for name in ("entries", "max_faults", "max_rejections", "max_violations"):
+        value = getattr(config.probation, name)
+        _require(value is None or value >= 0, f"probation.{name}", f"must not be negative, got {value}")
     capacity = config.log.capacity
     fits = _power_of_two(capacity) and capacity >= LOG_CAPACITY_LEAST
     _require(fits, "log.capacity", f"must be a power of two of at least {LOG_CAPACITY_LEAST}, got {capacity}")

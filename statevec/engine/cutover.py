@@ -9,6 +9,7 @@ Invariants
     Migration works on another arena: until the entry is complete, the old tables are as they were, and a migration that
     fails leaves the old version deciding and an entry that says so.
     A follower makes the same switch at the same entry, with the same digest of the migrated tables.
+    A version that goes beyond its probation's limits decides no further entry once the way back is prepared.
 
 The main thread owns the request while it is not POSTED, the loop while it is. A crash before the entry is published
 leaves nothing of it; after it, whoever replays the log switches at the same place.
@@ -21,6 +22,7 @@ from statevec.engine import loop_layout as layout
 from statevec.engine.append import close_entry, open_entry, publish, read_clock
 from statevec.engine.engine_state import CLOCK_LAST_TIME_NS, CLOCK_LOGIC_VERSION, CLOCK_ROW_AT, arena_of
 from statevec.engine.plugin.migration_digest import plugin_tables_digest
+from statevec.engine.probation import begin_probation
 from statevec.ipc.faults import COMMITTED, PLUGIN_FAULT
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region, call_dispatch, region_address, region_at
@@ -41,9 +43,18 @@ def _is_due(loop: Region, request: int) -> bool:
 
 
 @kernel
+def _falls_back(loop: Region) -> bool:
+    """Whether the version that decides went beyond its probation's limits and the way back is prepared."""
+    if loop.load_i64(execution.PROBATION_FAILED) == 0:
+        return False
+    # SYNC POINT: pairs with the main thread's release of PREPARED.
+    return loop.load_acquire(layout.FALLBACK_REQUEST + layout.REQUEST_STATE) == layout.PREPARED
+
+
+@kernel
 def request_is_due(loop: Region) -> bool:
     """Whether a request of the main thread is to be served before the next entry."""
-    return _is_due(loop, layout.ADMIN_REQUEST) or _is_due(loop, layout.CUTOVER_REQUEST)
+    return _falls_back(loop) or _is_due(loop, layout.ADMIN_REQUEST) or _is_due(loop, layout.CUTOVER_REQUEST)
 
 
 @kernel
@@ -107,6 +118,8 @@ def _append_and_switch(loop: Region, tx: Region, log: Region, request: Region) -
     if cuts_over and outcome == COMMITTED:
         version = request.load_i64(layout.NEXT_LOGIC_VERSION)
         switch_version(tx, loop, next_tx, request.load_i64(layout.NEXT_DISPATCH), version)
+        length = request.load_i64(layout.REQUEST_LENGTH)
+        begin_probation(tx, loop, region_at(request.load_i64(layout.REQUEST_MESSAGE), length))
     return outcome
 
 
@@ -129,6 +142,10 @@ def _serve(loop: Region, tx: Region, log: Region, request: Region) -> None:
 def serve_requests(loop: Region, tx: Region, log: Region) -> int:
     """Append what the main thread asked for and is due, and cut over if it is a cutover; how many were served."""
     served = 0
+    if _falls_back(loop):
+        loop.store_i64(execution.PROBATION_FAILED, 0)
+        _serve(loop, tx, log, loop.slice(layout.FALLBACK_REQUEST, layout.REQUEST_SIZE))
+        served += 1
     for request in (layout.CUTOVER_REQUEST, layout.ADMIN_REQUEST, layout.CUTOVER_REQUEST):
         if _is_due(loop, request):
             _serve(loop, tx, log, loop.slice(request, layout.REQUEST_SIZE))

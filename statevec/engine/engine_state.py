@@ -1,6 +1,6 @@
 """The engine's own state: tables in the same arena as the plugin's, and the kernels that change them.
 
-    0  clock    key 0      last time, epoch, logic version: one row, made at genesis
+    0  clock    key 0      last time, epoch, logic version, probation: one row, made at genesis
     1  sources  key source what was taken from each ring: sequence, position, ring instance, marks
     2  timers   key id     deadline, ordered; ties fire in the order they were set
     3  ids      key 0      the id counter: one row, made at genesis
@@ -33,7 +33,20 @@ MAX_SOURCES = 256
 MAX_TIMERS = 65_536
 ID_BITS = 47
 
-CLOCK_RECORD = RecordLayout.of("clock", key="i64", last_time_ns="i64", epoch="i64", logic_version="i64")
+CLOCK_RECORD = RecordLayout.of(
+    "clock",
+    key="i64",
+    last_time_ns="i64",
+    epoch="i64",
+    logic_version="i64",
+    probation_left="i64",
+    faults="i64",
+    rejections="i64",
+    violations="i64",
+    max_faults="i64",
+    max_rejections="i64",
+    max_violations="i64",
+)
 SOURCE_RECORD = RecordLayout.of(
     "source",
     source="i64",
@@ -64,6 +77,13 @@ CLOCK_ROW_AT = DIRECTORY + CLOCK * TABLE_SIZE + TABLE_ROWS
 CLOCK_LAST_TIME_NS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("last_time_ns")
 CLOCK_EPOCH = ROW_HEADER_SIZE + CLOCK_RECORD.offset("epoch")
 CLOCK_LOGIC_VERSION = ROW_HEADER_SIZE + CLOCK_RECORD.offset("logic_version")
+PROBATION_LEFT = ROW_HEADER_SIZE + CLOCK_RECORD.offset("probation_left")
+PROBATION_FAULTS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("faults")
+PROBATION_REJECTIONS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("rejections")
+PROBATION_VIOLATIONS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("violations")
+PROBATION_MAX_FAULTS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("max_faults")
+PROBATION_MAX_REJECTIONS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("max_rejections")
+PROBATION_MAX_VIOLATIONS = ROW_HEADER_SIZE + CLOCK_RECORD.offset("max_violations")
 SOURCE_SEQUENCE = ROW_HEADER_SIZE + SOURCE_RECORD.offset("sequence")
 SOURCE_POSITION = ROW_HEADER_SIZE + SOURCE_RECORD.offset("position")
 SOURCE_RING_INSTANCE = ROW_HEADER_SIZE + SOURCE_RECORD.offset("ring_instance")

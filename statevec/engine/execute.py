@@ -19,6 +19,7 @@ from __future__ import annotations
 from statevec.engine import engine_state as engine_tables
 from statevec.engine import execution_layout as execution
 from statevec.engine.engine_state import CLOCK_ROW_AT, SOURCES, TIMERS, arena_of
+from statevec.engine.probation import watch_probation
 from statevec.ipc.faults import COMMITTED, OVERSIZE_MESSAGE, PLUGIN_FAULT, POISONED
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region, call_dispatch, region_address
@@ -151,6 +152,7 @@ def _complete(tx: Region, block: Region, entry: Region, outcome: int, outputs_le
     block.store_i64(execution.DIGEST, seal_entry(entry, block.load_i64(execution.DIGEST)))
     block.store_i64(execution.SEQUENCE, entry.load_i64(entries.SEQUENCE))
     _count(block, tx, outcome)
+    watch_probation(tx, block, entry.load_i32(entries.KIND), outcome)
     return length
 
 

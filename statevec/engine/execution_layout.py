@@ -12,6 +12,7 @@ have one of their own.
     64   address of Numba's exception information of the last fault       72   its sequence
     80   outcome that re-execution gave where it differs from the entry (replay only)
     88   logic version (ordinal) that decides
+    96   1 when the version went beyond a limit of its probation
 
 The engine thread writes, other threads of the process may read counters. Nothing survives the process.
 """
@@ -30,4 +31,5 @@ LAST_FAULT_INFORMATION = 64
 LAST_FAULT_SEQUENCE = 72
 REPLAYED_OUTCOME = 80
 LOGIC_VERSION = 88
+PROBATION_FAILED = 96
 EXECUTION_SIZE = 128

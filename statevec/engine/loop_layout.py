@@ -17,15 +17,16 @@
               384 turns   392 idle turns   400 turns with a full log   408 skipped duplicates   416 timers fired
               424 padding bytes   432 entries moved to the next UNIT   440 rings quarantined
     512     request of the main thread to append an ADMIN entry at once (`cutover`)
-    640     the same for a CUTOVER entry at its sequence; each:
-              0  state: main thread posts, the loop serves, DONE is the main thread's again
+    640     the same for a CUTOVER entry at its sequence
+    768     the same for the CUTOVER entry that ends a failed probation, PREPARED until then; each:
+              0  state: main thread posts or prepares, the loop serves, DONE is the main thread's again
               8  kind   16 sequence that the entry is to have, 0 the next
               24 message address   32 its length   40 outcome to record
               48 source   56 source sequence   64 source position
               72 result: sequence of the entry, 0 none   80 result: its outcome
               88 dispatch of the next version   96 its logic version
               104 transaction block on the arena with migrated tables, 0 none   112 migrate function
-    768     ring n at 768 + 256 n:
+    1024    ring n at 1024 + 256 n:
               0 address of its records and trailer   8 their size   16 address of its first page
               24 source number   32 status   40 quarantine reason (a ring code)   48 ring instance
               56 last sequence   64 in a run of duplicates   72 duplicates skipped   80 messages taken
@@ -72,6 +73,7 @@ MOVED_ENTRIES = 432
 QUARANTINES = 440
 ADMIN_REQUEST = 512
 CUTOVER_REQUEST = 640
+FALLBACK_REQUEST = 768
 REQUEST_SIZE = 128
 REQUEST_STATE = 0
 REQUEST_KIND = 8
@@ -88,7 +90,7 @@ NEXT_DISPATCH = 88
 NEXT_LOGIC_VERSION = 96
 NEXT_TRANSACTION = 104
 NEXT_MIGRATE = 112
-RINGS = 768
+RINGS = 1024
 RING_SIZE = 256
 MAX_RINGS = 64
 LOOP_SIZE = RINGS + MAX_RINGS * RING_SIZE
@@ -117,6 +119,7 @@ RING_QUARANTINED = 2
 NOTHING_ASKED = 0
 POSTED = 1
 DONE = 2
+PREPARED = 3
 
 MEMORY = 0
 DISK = 1

@@ -25,9 +25,10 @@ from statevec.engine.execution import FIRST_LOGIC_VERSION, Execution
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
 from statevec.engine.plugin.migration import plan_migration
 from statevec.engine.plugin.migration_digest import plugin_tables_digest
+from statevec.engine.probation import begin_probation
 from statevec.ipc.faults import COMMITTED, outcome_name
 from statevec.ipc.memory import Region
-from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT, Cutover
+from statevec.journal.admin_layout import BLOCK, LEADERSHIP_FORMAT, NO_PROBATION, Cutover, Probation
 from statevec.journal.entry_layout import CUTOVER, LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader
@@ -124,8 +125,6 @@ class Candidate:
         self.logic_version = logic_version
         self.dispatch = loaded.dispatch(tier)
         self.migration = plan.identity
-        self.layout = execution.layout
-        self.arena = execution.arena
         self.tx_address = 0
         self.migrate_address = 0
         if plan.needed:
@@ -141,17 +140,17 @@ class Candidate:
             self.tx_address = self.tx.address
             self.migrate_address = self._function.address
 
-    def describe(self, cause: int, previous: int) -> Cutover:
+    def describe(self, cause: int, previous: int, probation: Probation = NO_PROBATION) -> Cutover:
         """What the cutover entry says."""
-        loaded = self.loaded
-        return Cutover(
-            self.logic_version, previous, cause, loaded.name, loaded.version, loaded.content_hash, self.migration
-        )
+        plugin, number = self.loaded, self.logic_version
+        names = (plugin.name, plugin.version, plugin.content_hash)
+        return Cutover(number, previous, cause, *names, migration=self.migration, probation=probation)
 
     def adopt(self, execution: Execution) -> None:
         """Let the Python side of `execution` follow the switch that its blocks have made."""
-        execution.layout = self.layout
-        execution.arena = self.arena
+        if self.tx_address:
+            execution.layout = self.layout
+            execution.arena = self.arena
         execution.dispatch = self.dispatch
 
 
@@ -201,5 +200,6 @@ class VersionFollower:
         switch_version(
             execution.tx, execution.block, candidate.tx_address, candidate.dispatch.address, candidate.logic_version
         )
+        begin_probation(execution.tx, execution.block, Region.of(bytearray(entry.input)))
         candidate.adopt(execution)
         self.plugin = loaded

@@ -23,10 +23,13 @@ byte.
     16   int64 logic version that decided            16   int64 sequence the cutover is to have, 0 the next
     24   int64 digest of the migrated tables, 0 none 24   int64 1 forced
     32   int64 cause (CUTOVER_CAUSES)                32   char[64] content hash of the version
-    40   char[32] plugin name                        96   char[32] who
-    72   char[16] plugin version                     128  char[64] why
-    88   char[64] content hash, hex                  192  char[256] the engine's answer
-    152  char[32] identity of the migration, hex, empty none
+    40   int64 entries on probation, 0 none          96   char[32] who
+    48   int64 faults, rejections, invariant         128  char[64] why
+           violations allowed on it, -1 any (3 x)    192  char[256] the engine's answer
+    72   char[32] plugin name
+    104  char[16] plugin version
+    120  char[64] content hash, hex
+    184  char[32] identity of the migration, hex, empty none
 
 The engine process writes them, before its loop starts or in the loop; everybody reads them. An ADMIN command is written
 by an operator's tool, all but the answer.
@@ -35,7 +38,7 @@ by an operator's tool, all but the answer.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from statevec.journal.entry_layout import SCHEMA_ID, SCHEMA_VERSION
 
@@ -57,6 +60,8 @@ TIMER_ID = 8
 TIMER_DEADLINE_NS = 16
 CUTOVER_LOGIC_VERSION = 8
 CUTOVER_STATE_DIGEST = 24
+CUTOVER_PROBATION = 40
+"""Four int64: entries, faults, rejections, violations."""
 ADMIN_ANSWER = 192
 ADMIN_ANSWER_SIZE = 256
 
@@ -64,7 +69,7 @@ LEADERSHIP_FORMAT = struct.Struct("<9q16s32s16s64s")
 RING_ATTACH_FORMAT = struct.Struct("<2q32s")
 RING_QUARANTINE_FORMAT = struct.Struct("<4q")
 TIMER_FORMAT = struct.Struct("<2q")
-CUTOVER_FORMAT = struct.Struct("<4q32s16s64s32s")
+CUTOVER_FORMAT = struct.Struct("<8q32s16s64s32s")
 ADMIN_FORMAT = struct.Struct("<3q64s32s64s256s")
 
 CUT_OVER = 1
@@ -127,6 +132,19 @@ def ring_attach(ring_instance: int, source: int, name: str) -> bytes:
 
 
 @dataclass(frozen=True)
+class Probation:
+    """What a new version may do in its first entries before the old one takes over again; -1 any number."""
+
+    entries: int = 0
+    max_faults: int = 0
+    max_rejections: int = -1
+    max_violations: int = 0
+
+
+NO_PROBATION = Probation()
+
+
+@dataclass(frozen=True)
 class Cutover:
     """Input of a cutover entry. `state_digest` is filled in by the loop when tables were migrated."""
 
@@ -138,10 +156,11 @@ class Cutover:
     content_hash: str
     migration: str = ""
     state_digest: int = 0
+    probation: Probation = NO_PROBATION
 
     def encode(self) -> bytes:
         """The message with its SBE header."""
-        numbers = (self.logic_version, self.previous_version, self.state_digest, self.cause)
+        numbers = (self.logic_version, self.previous_version, self.state_digest, self.cause, *astuple(self.probation))
         texts = (self.name, self.version, self.content_hash, self.migration)
         block = CUTOVER_FORMAT.pack(*numbers, *(text.encode() for text in texts))
         return sbe_header(CUTOVER_TEMPLATE, len(block)).to_bytes(8, "little") + block
@@ -149,9 +168,9 @@ class Cutover:
     @classmethod
     def decode(cls, message: bytes | memoryview) -> Cutover:
         """Back from the input of an entry."""
-        logic, previous, digest, cause, *texts = CUTOVER_FORMAT.unpack_from(message, BLOCK)
-        name, version, content_hash, migration = (_text(each) for each in texts)
-        return cls(logic, previous, cause, name, version, content_hash, migration, digest)
+        logic, previous, digest, cause, *rest = CUTOVER_FORMAT.unpack_from(message, BLOCK)
+        name, version, content_hash, migration = (_text(each) for each in rest[4:])
+        return cls(logic, previous, cause, name, version, content_hash, migration, digest, Probation(*rest[:4]))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Invariants
     Every command becomes one ADMIN entry, accepted (COMMITTED) or REFUSED with the reason; only then its ring moves on.
     At most one cutover is pending; a second command is refused while it is.
     A cutover that was accepted and could not happen any more is said in an ADMIN entry of the engine itself (source 0).
+    The way back is prepared before a version on probation decides; the loop takes it by itself.
     Loading and linking happen here, while the loop runs.
 
 A crash between the ADMIN entry and the cutover: the next leader finds the order in the log and posts it again.
@@ -19,6 +20,7 @@ from dataclasses import replace
 from statevec.engine import loop_layout as layout
 from statevec.engine.config import Config
 from statevec.engine.cutover import MISSED
+from statevec.engine.engine_state import CLOCK_ROW_AT, PROBATION_LEFT
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance, InstanceError
 from statevec.engine.plugin.compatibility import unreadable_messages
@@ -29,7 +31,17 @@ from statevec.engine.versions import Candidate, Decider, VersionHistory
 from statevec.ipc.faults import COMMITTED, outcome_name
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
-from statevec.journal.admin_layout import BY_OPERATOR, BY_ROLLBACK, CUT_OVER, REFUSED, ROLL_BACK, AdminCommand
+from statevec.journal.admin_layout import (
+    BY_OPERATOR,
+    BY_PROBATION,
+    BY_ROLLBACK,
+    CUT_OVER,
+    NO_PROBATION,
+    REFUSED,
+    ROLL_BACK,
+    AdminCommand,
+    Probation,
+)
 from statevec.journal.entry_layout import ADMIN, CUTOVER
 from statevec.roles.admin_ring import AdminRing, Received
 from statevec.roles.cutover_rules import RefusedError, check_sequence, check_shadow
@@ -44,7 +56,7 @@ class Mailbox:
         self._block = execution.block.slice(offset, layout.REQUEST_SIZE)
         self._message: Region | None = None
 
-    def post(self, kind: int, message: bytes, values: dict[int, int]) -> None:
+    def post(self, kind: int, message: bytes, values: dict[int, int], state: int = layout.POSTED) -> None:
         """Ask for an entry of `kind` with that input; `values` are further fields of the request."""
         self._message = Region.of(bytearray(message))
         self._block.fill_zero(0, layout.REQUEST_SIZE)
@@ -54,7 +66,7 @@ class Mailbox:
         for offset, value in values.items():
             self._block.store_i64(offset, value)
         # SYNC POINT: pairs with the loop's acquire: the request is there before it.
-        store_release(self._block, layout.REQUEST_STATE, layout.POSTED)
+        store_release(self._block, layout.REQUEST_STATE, state)
 
     @property
     def is_free(self) -> bool:
@@ -93,16 +105,20 @@ class AdminDesk:
         self._ring = AdminRing(ring)
         self._commands = Mailbox(execution, layout.ADMIN_REQUEST)
         self._cutover = Mailbox(execution, layout.CUTOVER_REQUEST)
+        self._fallback = Mailbox(execution, layout.FALLBACK_REQUEST)
         self._received: Received | None = None
         self._to_say: list[AdminCommand] = []
         self._accepted: tuple[AdminCommand, Candidate] | None = None
         self._pending: tuple[AdminCommand, Candidate] | None = None
+        self._way_back: Candidate | None = None
+        if self._on_probation:
+            self._prepare_fallback(self.plugin)
         if left is not None:
             self._take_up(left)
 
     def turn(self) -> bool:
         """Go on with what is under way; True when another version has begun to decide."""
-        decided = self._finish_cutover()
+        decided = self._finish_cutover() or self._finish_fallback()
         self._finish_command()
         if self._commands.is_free and self._to_say:
             self._post_command(self._to_say.pop(0), REFUSED, None)
@@ -190,17 +206,64 @@ class AdminDesk:
 
     def _post_cutover(self, command: AdminCommand, candidate: Candidate) -> None:
         self._pending = (command, candidate)
+        rolls_back = command.command == ROLL_BACK
+        limits = self._config.probation
+        most = -1 if limits.max_rejections is None else limits.max_rejections
+        probation = Probation(limits.entries, limits.max_faults, most, limits.max_violations)
+        if not rolls_back and probation.entries:
+            self._prepare_fallback(candidate.loaded, self.plugin)
+        said = candidate.describe(
+            BY_ROLLBACK if rolls_back else BY_OPERATOR, self._number, NO_PROBATION if rolls_back else probation
+        )
+        self._cutover.post(CUTOVER, said.encode(), {layout.REQUEST_AT: command.at_sequence, **_next(candidate)})
+
+    @property
+    def _number(self) -> int:
+        """Of the version that decides."""
         current = self._history.current
-        cause = BY_ROLLBACK if command.command == ROLL_BACK else BY_OPERATOR
-        said = candidate.describe(cause, current.logic_version if current else 0)
-        values = {
-            layout.REQUEST_AT: command.at_sequence,
-            layout.NEXT_DISPATCH: candidate.dispatch.address,
-            layout.NEXT_LOGIC_VERSION: candidate.logic_version,
-            layout.NEXT_TRANSACTION: candidate.tx_address,
-            layout.NEXT_MIGRATE: candidate.migrate_address,
-        }
-        self._cutover.post(CUTOVER, said.encode(), values)
+        return current.logic_version if current else 0
+
+    @property
+    def _on_probation(self) -> bool:
+        arena = self._execution.arena
+        return arena.load_i64(arena.load_i64(CLOCK_ROW_AT) + PROBATION_LEFT) > 0
+
+    def _prepare_fallback(self, leaves: LoadedPlugin, returns: LoadedPlugin | None = None) -> None:
+        """Prepare the cutover from `leaves` back to `returns` (by default who decided before), for the loop to take."""
+        current = self._history.current
+        before = self._history.before(current) if current and returns is None else None
+        if before is not None:
+            returns = self._store.load(before.content_hash)
+        if returns is None:
+            return
+        number = self._history.number(returns.content_hash)
+        self._way_back = Candidate(self._execution, leaves, returns, self._config.engine.tier, number)
+        said = self._way_back.describe(BY_PROBATION, self._history.number(leaves.content_hash))
+        self._fallback.post(CUTOVER, said.encode(), _next(self._way_back), layout.PREPARED)
+
+    def _finish_fallback(self) -> bool:
+        """Take in that the loop cut back by itself."""
+        result = self._fallback.take_result()
+        if result is None or self._way_back is None:
+            return False
+        sequence, outcome = result
+        left = self.plugin
+        report(
+            "probation_failed",
+            sequence=sequence,
+            left=f"{left.name}@{left.version}",
+            outcome=outcome_name(outcome),
+            decides=f"{self._way_back.loaded.name}@{self._way_back.loaded.version}" if outcome == COMMITTED else None,
+        )
+        if outcome == COMMITTED:
+            self._decides(self._way_back)
+        return outcome == COMMITTED
+
+    def _decides(self, candidate: Candidate) -> None:
+        """Follow a switch that the loop made."""
+        candidate.adopt(self._execution)
+        self.plugin = loaded = candidate.loaded
+        self._history.decide(Decider(candidate.logic_version, loaded.name, loaded.version, loaded.content_hash))
 
     def _finish_cutover(self) -> bool:
         result = self._cutover.take_result()
@@ -211,9 +274,7 @@ class AdminDesk:
         sequence, outcome = result
         loaded = candidate.loaded
         if outcome == COMMITTED:
-            candidate.adopt(self._execution)
-            self.plugin = loaded
-            self._history.decide(Decider(candidate.logic_version, loaded.name, loaded.version, loaded.content_hash))
+            self._decides(candidate)
             report("cutover", sequence=sequence, name=loaded.name, version=loaded.version, hash=loaded.content_hash)
             return True
         if outcome == MISSED:
@@ -225,3 +286,13 @@ class AdminDesk:
     def _give_up(self, command: AdminCommand, why: str) -> None:
         """Say in the log that an accepted cutover will not happen."""
         self._to_say.append(replace(command, answer=why))
+
+
+def _next(candidate: Candidate) -> dict[int, int]:
+    """The fields of a request that let a candidate decide."""
+    return {
+        layout.NEXT_DISPATCH: candidate.dispatch.address,
+        layout.NEXT_LOGIC_VERSION: candidate.logic_version,
+        layout.NEXT_TRANSACTION: candidate.tx_address,
+        layout.NEXT_MIGRATE: candidate.migrate_address,
+    }

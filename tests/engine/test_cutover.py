@@ -78,10 +78,23 @@ def make(request: pytest.FixtureRequest) -> Callable[..., Engine]:
 class Request:
     """What the main thread posts."""
 
-    def __init__(self, engine: Engine, *, at: int = 0, amount: int = 10, migrated: bool = False) -> None:
-        self.block = engine.block.slice(loop_layout.CUTOVER_REQUEST, loop_layout.REQUEST_SIZE)
-        self.dispatch = CallbackDispatch(adding(amount))
-        cutover = admin_layout.Cutover(2, 1, admin_layout.BY_OPERATOR, "test", "2.0.0", "f" * 64)
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        at: int = 0,
+        handler: Callable[[Region, Region], int] | None = None,
+        migrated: bool = False,
+        version: int = 2,
+        probation: admin_layout.Probation = admin_layout.NO_PROBATION,
+        slot: int = loop_layout.CUTOVER_REQUEST,
+        state: int = loop_layout.POSTED,
+    ) -> None:
+        self.block = engine.block.slice(slot, loop_layout.REQUEST_SIZE)
+        self.dispatch = CallbackDispatch(handler or adding(10))
+        cutover = admin_layout.Cutover(
+            version, 1, admin_layout.BY_OPERATOR, "test", "2.0.0", "f" * 64, probation=probation
+        )
         self.message = Region.of(bytearray(cutover.encode()))
         self.next = Execution([COUNTERS], self.dispatch) if migrated else None
         self.migration = Migration()
@@ -92,10 +105,10 @@ class Request:
             (loop_layout.REQUEST_LENGTH, self.message.size),
             (loop_layout.REQUEST_OUTCOME, 0),
             (loop_layout.NEXT_DISPATCH, self.dispatch.address),
-            (loop_layout.NEXT_LOGIC_VERSION, 2),
+            (loop_layout.NEXT_LOGIC_VERSION, version),
             (loop_layout.NEXT_TRANSACTION, self.next.tx.address if self.next else 0),
             (loop_layout.NEXT_MIGRATE, self.migration.address if migrated else 0),
-            (loop_layout.REQUEST_STATE, loop_layout.POSTED),
+            (loop_layout.REQUEST_STATE, state),
         ):
             self.block.store_i64(offset, value)
 
@@ -234,3 +247,43 @@ def test_an_admin_entry_keeps_the_outcome_that_it_was_given(make: Callable[..., 
     assert admin_layout.AdminCommand.decode(content) == command
     assert versions(engine) == [1, 1, 1]
     replay(engine, 10, False)
+
+
+def failing(tx: Region, message: Region) -> int:
+    """A version whose outcome is the message's first byte: 'f' a fault, 'v' a violated invariant, 'r' a rejection."""
+    outcomes = {ord("f"): faults.MISSING_KEY, ord("v"): faults.INVARIANT_VIOLATED, ord("r"): 7, ord("m"): -1}
+    return outcomes.get(message.load_u8(0), faults.COMMITTED)
+
+
+@pytest.mark.parametrize(
+    ("limits", "messages", "decided"),
+    [
+        ((100, 0, -1, 0), b"aaf", 3),
+        ((100, 2, -1, 0), b"fafaf", 5),
+        ((100, 0, -1, 0), b"aav", 3),
+        ((100, 0, 1, 0), b"rar", 3),
+        ((3, 0, -1, 0), b"aaaf", 100),
+        ((100, 0, -1, 0), b"rrrmmm", 100),
+        ((0, 0, 0, 0), b"fvr", 100),
+    ],
+)
+def test_beyond_its_probations_limits_a_version_decides_no_further_entry(
+    make: Callable[..., Engine], limits: tuple[int, int, int, int], messages: bytes, decided: int
+) -> None:
+    engine = make()
+    fallback = Request(
+        engine, handler=adding(1), version=1, slot=loop_layout.FALLBACK_REQUEST, state=loop_layout.PREPARED
+    )
+    Request(engine, handler=failing, probation=admin_layout.Probation(*limits))
+    for command in messages + b"aa":
+        engine.offer(bytes([command, 1]))
+    run_all(engine)
+    kinds = [entry.load_i32(layout.KIND) for entry in engine.entries()][3:]
+    if decided < 100:
+        assert kinds.index(layout.CUTOVER) == decided
+        assert fallback.result[1] == faults.COMMITTED
+        assert values(engine) == {1: len(messages) + 2 - decided}
+        assert versions(engine)[-1] == 1
+    else:
+        assert layout.CUTOVER not in kinds
+        assert versions(engine)[-1] == 2

@@ -18,7 +18,7 @@ import pytest
 from statevec.audit.verify import verify_instance
 from statevec.engine.store import PluginStore
 from statevec.ipc.faults import COMMITTED
-from statevec.journal.admin_layout import CUT_OVER, REFUSED, AdminCommand
+from statevec.journal.admin_layout import BY_OPERATOR, BY_PROBATION, CUT_OVER, REFUSED, AdminCommand, Cutover
 from statevec.journal.entry_layout import ADMIN, COMMAND, CUTOVER, LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.roles.producer import Producer
@@ -26,6 +26,10 @@ from statevec.roles.shadow_report import ShadowReport, write_report
 from tests.roles.engine_harness import PLUGIN, STATEVEC, EngineUnderTest, add
 
 TWICE = ("account.total = account.total + message.amount", "account.total = account.total + 2 * message.amount")
+FAULTS_AT_7 = (
+    "    if message.amount < 0:",
+    "    if message.amount == 7:\n        tx.accounts.delete(4_000_000)\n    if message.amount < 0:",
+)
 ANOTHER_RECORD = ("    total: i64\n", "    total: i64\n    updates: i64\n")
 
 
@@ -239,3 +243,28 @@ def test_wrong_orders_are_refused_and_nothing_stops(engine: EngineUnderTest, tmp
     assert engine.stop() == 0
     assert totals(engine.entries()) == [5, 10, 15, 20]
     assert verify_instance(engine.directory).verified
+
+
+@pytest.mark.parametrize("changes", [(), (ANOTHER_RECORD,)], ids=["same record", "another record"])
+def test_a_version_that_faults_on_probation_is_left_by_itself(
+    engine: EngineUnderTest, tmp_path: Path, changes: tuple[tuple[str, str], ...]
+) -> None:
+    stored(engine, make_version(tmp_path, "1.1.0", TWICE, FAULTS_AT_7, *changes))
+    send(engine, 1)
+    force(engine, "tally@1.1.0")
+    with Producer(engine.directory, "market") as producer:
+        for amount in (5, 7, 5, 7):
+            sequence = producer.send(add(1, amount), 30)
+        producer.wait_appended(sequence, 30)
+    engine.kill()
+    engine.start()
+    send(engine, 1)
+    assert engine.stop() == 0
+    entries = engine.entries()
+    commands = [entry for entry in entries if entry.kind == COMMAND]
+    assert [entry.logic_version for entry in commands] == [1, 2, 2, 1, 1, 1]
+    assert totals([entry for entry in commands if entry.outcome == COMMITTED]) == [5, 15, 20, 27, 32]
+    causes = [Cutover.decode(entry.input).cause for entry in entries if entry.kind == CUTOVER]
+    assert causes == [BY_OPERATOR, BY_PROBATION]
+    for tier in ("compiled", "interpreted"):
+        assert verify_instance(engine.directory, tier).verified
