@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from statevec.engine import execution_layout as execution
 from statevec.engine import loop_layout as layout
+from statevec.engine.engine_state import CLOCK_ROW_AT, PROBATION_LEFT, arena_of
 from statevec.engine.execute import NEEDS_SPACE, align8, book_entry, run_entry
 from statevec.ipc import log_layout as log_page
 from statevec.ipc.kernel import kernel
@@ -117,15 +118,30 @@ def _move(loop: Region, log: Region, entry: Region) -> Region:
 
 
 @kernel
+def _count_slow(loop: Region, tx: Region) -> None:
+    """Count a slow transaction of a version on probation. Time is not in the log: only the leader knows of it."""
+    arena = arena_of(tx)
+    if arena.load_i64(arena.load_i64(CLOCK_ROW_AT) + PROBATION_LEFT) > 0:
+        slow = loop.load_i64(layout.SLOW_TRANSACTIONS) + 1
+        loop.store_i64(layout.SLOW_TRANSACTIONS, slow)
+        if slow > loop.load_i64(layout.MAX_SLOW):
+            loop.store_i64(execution.PROBATION_FAILED, 1)
+
+
+@kernel
 def close_entry(loop: Region, tx: Region, log: Region, entry: Region, timestamp_ns: int) -> int:
     """Run the entry that `open_entry` began and the caller filled; its outcome. Nobody sees it before `publish`."""
     entry.store_i64(entries.TIMESTAMP_NS, timestamp_ns)
+    slow_ns = loop.load_i64(layout.SLOW_NS)
+    begun = monotonic_ns() if slow_ns > 0 else 0
     book_entry(tx, loop, entry)
     limit = min(room_in_unit(loop, entry.load_i64(entries.POSITION)), loop.load_i64(execution.MAX_ENTRY))
     length = run_entry(tx, loop, entry, limit)
     if length == NEEDS_SPACE:
         entry = _move(loop, log, entry)
         length = run_entry(tx, loop, entry, loop.load_i64(execution.MAX_ENTRY))
+    if slow_ns > 0 and monotonic_ns() - begun > slow_ns:
+        _count_slow(loop, tx)
     loop.store_i64(layout.NEXT_POSITION, entry.load_i64(entries.POSITION) + length)
     loop.store_i64(layout.LAST_TIME_NS, timestamp_ns)
     return entry.load_i32(entries.OUTCOME)

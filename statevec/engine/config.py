@@ -105,6 +105,9 @@ class ProbationConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_faults: int = 0
     max_rejections: int | None = None
     max_violations: int = 0
+    slow_after: Duration | None = None
+    """A transaction that takes longer counts as slow; without it time does not matter."""
+    max_slow: int = 0
 
 
 class LogConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -240,7 +243,7 @@ def _check(config: Config) -> None:
     _require(in_range, "engine.batch_size", f"must be 1 to {BATCH_SIZE_MOST}, got {engine.batch_size}")
     _require(engine.loop_budget > 0, "engine.loop_budget", f"must be positive, got {engine.loop_budget}")
     _require(engine.poison_limit > 0, "engine.poison_limit", f"must be positive, got {engine.poison_limit}")
-    for name in ("entries", "max_faults", "max_rejections", "max_violations"):
+    for name in ("entries", "max_faults", "max_rejections", "max_violations", "max_slow"):
         value = getattr(config.probation, name)
         _require(value is None or value >= 0, f"probation.{name}", f"must not be negative, got {value}")
     capacity = config.log.capacity

@@ -8,7 +8,8 @@
               224 MAX_INPUT             232 durability (0 memory, 1 disk)      240 epoch
               248 wall clock minus monotonic clock at the start of the leadership, ns
               256 rings                 264 batch: inputs a ring gives in a turn
-              272 idle strategy         280 poison limit  288 undo address     296 spare
+              272 idle strategy         280 poison limit
+              288 ns from which a transaction on probation is slow, 0 any time   296 slow ones allowed
     320     moved by the loop:
               320 position where the next entry goes      328 published position
               336 time of the last entry, ns              344 monotonic ns of the last heartbeat
@@ -16,6 +17,7 @@
     384     counters, loop writes:
               384 turns   392 idle turns   400 turns with a full log   408 skipped duplicates   416 timers fired
               424 padding bytes   432 entries moved to the next UNIT   440 rings quarantined
+              448 slow transactions of the version on probation (the main thread sets it to 0 with a cutover)
     512     request of the main thread to append an ADMIN entry at once (`cutover`)
     640     the same for a CUTOVER entry at its sequence
     768     the same for the CUTOVER entry that ends a failed probation, PREPARED until then; each:
@@ -56,6 +58,8 @@ RING_COUNT = 256
 BATCH = 264
 IDLE = 272
 POISON_LIMIT = 280
+SLOW_NS = 288
+MAX_SLOW = 296
 NEXT_POSITION = 320
 PUBLISHED = 328
 LAST_TIME_NS = 336
@@ -71,6 +75,7 @@ TIMERS_FIRED = 416
 PADDING_BYTES = 424
 MOVED_ENTRIES = 432
 QUARANTINES = 440
+SLOW_TRANSACTIONS = 448
 ADMIN_REQUEST = 512
 CUTOVER_REQUEST = 640
 FALLBACK_REQUEST = 768

@@ -212,6 +212,10 @@ class AdminDesk:
         probation = Probation(limits.entries, limits.max_faults, most, limits.max_violations)
         if not rolls_back and probation.entries:
             self._prepare_fallback(candidate.loaded, self.plugin)
+            block = self._execution.block
+            block.store_i64(layout.SLOW_TRANSACTIONS, 0)
+            block.store_i64(layout.MAX_SLOW, limits.max_slow)
+            block.store_i64(layout.SLOW_NS, limits.slow_after or 0)
         said = candidate.describe(
             BY_ROLLBACK if rolls_back else BY_OPERATOR, self._number, NO_PROBATION if rolls_back else probation
         )

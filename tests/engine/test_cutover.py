@@ -287,3 +287,15 @@ def test_beyond_its_probations_limits_a_version_decides_no_further_entry(
     else:
         assert layout.CUTOVER not in kinds
         assert versions(engine)[-1] == 2
+
+
+def test_a_version_on_probation_that_is_slow_is_left(make: Callable[..., Engine]) -> None:
+    engine = make()
+    Request(engine, handler=adding(1), version=1, slot=loop_layout.FALLBACK_REQUEST, state=loop_layout.PREPARED)
+    Request(engine, probation=admin_layout.Probation(100))
+    engine.block.store_i64(loop_layout.SLOW_NS, 1)  # every transaction takes longer
+    engine.block.store_i64(loop_layout.MAX_SLOW, 2)
+    for _ in range(6):
+        engine.offer(b"a\x01")
+    run_all(engine)
+    assert values(engine) == {1: 3 * 10 + 3}
