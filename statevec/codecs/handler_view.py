@@ -27,9 +27,12 @@ from statevec.ipc.faults import MalformedMessage
 
 
 class HandlerLevel(BlockView):
-    """A message or an entry. `_tail` is the end of its block, `_limit` the end of the message."""
+    """A message or an entry. `_tail` is the end of its block, `_limit` the end of the message, `_members` the names of
+    its groups and data.
+    """
 
     __slots__ = ("_limit", "_tail")
+    _members: tuple[str, ...] = ()
 
     def __init__(self, buffer: Any, offset: int, tail: int, limit: int) -> None:
         self._buffer = buffer
@@ -97,6 +100,7 @@ def _level_class(level: LevelCodec, name: str) -> type[HandlerLevel]:
     fields = reader_fields(layout.fields)
     null = null_block(fields, layout.block_length)
     members: dict[str, Any] = {"__slots__": (), "_layouts": fields, "_name": name, "__module__": __name__}
+    members["_members"] = tuple(attribute_name(each) for each, _ in level.members)
     refuse = refuse_assignment(name)
     for field, original in zip(fields, layout.fields, strict=True):
         get = _field_getter(field, name, level.version if original.is_absent(level.version) else field.since, null)

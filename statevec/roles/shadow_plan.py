@@ -113,8 +113,8 @@ class Plan:
         return found
 
     def _message(self, ours: MessageLayout, theirs: MessageLayout, header_size: int) -> Part | None:
-        if ours.name != theirs.name:
-            return None
+        if ours.name != theirs.name or not (ours.is_flat and theirs.is_flat):
+            return None  # groups and data have no fixed place: Python compares them
         base = OUTPUT_MESSAGE + header_size
         left = {each.name: each for each in ours.fields}
         right = {each.name: each for each in theirs.fields}

@@ -15,8 +15,16 @@ It holds process-local addresses and is never in a segment, a snapshot or the lo
     152  entry kind           160  timer id (kind TIMER)
     168  1 when the space for outputs or delta ran out
     176  table number of the engine's `ids`            184  of `timers`
-    192  rows inserted so far 200  rows deleted so far  (state package)        208..255 free for it
+    192  rows inserted so far 200  rows deleted so far  (state package)        208..231 free for it
+    232  offset of the frame of the last output in the outputs, while parts of it are still written
+    240  offset of the end of its message                    248  how many of its levels are open, 0: none is written
     256..    one 64-byte line for each table, for the state package (`iteration.py`)
+    4352..   one 32-byte line for each level that is open: the message, then an entry in it, then one in that
+
+An *open level* is a message or an entry whose groups and data may still be written (`engine/plugin/output_kernels.py`):
+
+    0    offset of its block in the outputs          8    number of its member that was written last, -1 none
+    16   offset of that member's dimensions          24   entries of it so far
 
 The touched list has an entry of 32 bytes (TOUCHED_ENTRY_SIZE) for each row that the transaction changed, in the order
 of first touch:
@@ -58,6 +66,9 @@ IDS_TABLE = 176
 TIMERS_TABLE = 184
 INSERTIONS = 192
 DELETIONS = 200
+OUTPUT_FRAME = 232
+OUTPUT_END = 240
+OPEN_LEVELS = 248
 TABLE_LINES = 256
 TABLE_LINE_SIZE = 64
 MAX_TABLES = 64
@@ -66,9 +77,16 @@ TOUCHED_TABLE = 8
 TOUCHED_IMAGE = 16
 TOUCHED_DELETED = 24
 TOUCHED_ENTRY_SIZE = 32
-TRANSACTION_SIZE = TABLE_LINES + MAX_TABLES * TABLE_LINE_SIZE
+OPEN_LEVEL_LINES = TABLE_LINES + MAX_TABLES * TABLE_LINE_SIZE
+OPEN_LEVEL_SIZE = 32
+MAX_OPEN_LEVELS = 16
+OPEN_BLOCK = 0
+OPEN_MEMBER = 8
+OPEN_HEAD = 16
+OPEN_COUNT = 24
+TRANSACTION_SIZE = OPEN_LEVEL_LINES + MAX_OPEN_LEVELS * OPEN_LEVEL_SIZE
 
 DISPATCH_OK = 0x5DA7AB1E
 """What `dispatch` answers when the block's outcome is to be believed; anything else is a fault of the plugin."""
 
-assert TABLE_LINES % 64 == 0 and DELETIONS < TABLE_LINES
+assert TABLE_LINES % 64 == 0 and OPEN_LEVELS < TABLE_LINES and OPEN_LEVEL_LINES == 4352

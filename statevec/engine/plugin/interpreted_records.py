@@ -40,6 +40,7 @@ from statevec.engine.plugin.operations import (
     take_id,
     unique_record,
 )
+from statevec.engine.plugin.output_kernels import append_entry, open_output, put_data
 from statevec.ipc.faults import ReadOnly
 from statevec.state.arena_layout import ROW_HEADER_SIZE
 
@@ -49,6 +50,9 @@ OPERATIONS: dict[Any, int] = {
     **dict.fromkeys((unique_record, rows_check), 4),
     **dict.fromkeys((assign_indexed, rows_first, rows_next), 5),
     take_id: 1,
+    append_entry: 3,
+    open_output: 4,
+    put_data: 5,
 }
 """Kernels that interpreted handlers call, with the number of their arguments."""
 

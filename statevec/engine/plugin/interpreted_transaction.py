@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from statevec.codecs.accessors import view_class
 from statevec.codecs.layout import MessageLayout
 from statevec.engine.plugin import operations
+from statevec.engine.plugin.interpreted_output import OutputView, output_class
 from statevec.engine.plugin.interpreted_records import Table, WritableTable, word
+from statevec.engine.plugin.output_kernels import open_output
+from statevec.engine.plugin.output_parts import output_level
 from statevec.ipc.faults import CapacityExhausted, ReadOnly, ValueOutOfRange
 from statevec.journal.entry_layout import OUTPUT_MESSAGE
 from statevec.state import transaction_layout as layout
@@ -30,6 +33,7 @@ OUTPUT_SIZE = layout.OUTPUT_SIZE // 8
 OUTPUT_USED = layout.OUTPUT_USED // 8
 OUTPUT_COUNT = layout.OUTPUT_COUNT // 8
 SPACE_EXHAUSTED = layout.SPACE_EXHAUSTED // 8
+OPEN_LEVELS = layout.OPEN_LEVELS // 8
 
 
 def words_at(address: int, size: int) -> memoryview:
@@ -48,12 +52,16 @@ class Outputs:
     def __init__(self, loaded: LoadedPlugin) -> None:
         self.header_size = loaded.schema.header.size
         self.by_name: dict[str, tuple[int, bytes, Any, Any]] = {}
+        self.with_parts: dict[str, tuple[int, int, type[OutputView]]] = {}
         for name, message in loaded.outputs_by_attribute.items():
             image = loaded.schema.image(message.name)
             length = (OUTPUT_MESSAGE + len(image) + 7) & ~7
             tail = image + bytes(length - OUTPUT_MESSAGE - len(image))
             view = view_class(message.name, message.fields, True)
             self.by_name[name] = (length, tail, view, body_type(message))
+            if not message.is_flat:
+                level = output_level(loaded.schema, message.name)
+                self.with_parts[name] = (len(image), message.block_length, output_class(level))
 
 
 class Transaction:
@@ -96,7 +104,14 @@ class Transaction:
         ctypes.memmove(frame, FRAME.pack(length, count, expiry) + tail, length)
         block[OUTPUT_USED] = used + length
         block[OUTPUT_COUNT] = count + 1
-        return view(body.from_address(frame + OUTPUT_MESSAGE + self._outputs.header_size), 0)
+        address = frame + OUTPUT_MESSAGE + self._outputs.header_size
+        parts = self._outputs.with_parts.get(name)
+        if parts is None:
+            block[OPEN_LEVELS] = 0
+            return view(body.from_address(address), 0)
+        message_size, block_size, make = parts
+        open_output(self._address, frame, message_size, address)
+        return make(address, block_size, self._address)
 
 
 class ReadingTransaction(Transaction):

@@ -31,6 +31,7 @@ from statevec.engine.plugin.declare import VERSION, Declarations, Plugin, snake_
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.interpreted_dispatch import InterpretedDispatch
 from statevec.engine.plugin.interpreted_names import NAMES
+from statevec.engine.plugin.output_parts import output_level
 from statevec.engine.plugin.rewrite import emitted_messages, functions_with_loops, rewrite, uses_floats
 from statevec.engine.plugin.source import PluginSource, read_source
 from statevec.state.records import SpecificationError, TableSpec
@@ -223,6 +224,8 @@ def _check_outputs(loaded: LoadedPlugin) -> None:
         if layout is None:
             known = ", ".join(by_attribute)
             raise loaded.source.error(f"the schema has no message for tx.emit.{attribute} (messages: {known})", line)
-        if not layout.is_flat:
-            raise loaded.source.error(f"message {layout.name!r} has groups or variable data: outputs are flat", line)
+        try:
+            output_level(loaded.schema, layout.name)
+        except PluginError as error:
+            raise loaded.source.error(error.text, line) from error
         loaded.outputs_by_attribute[attribute] = layout

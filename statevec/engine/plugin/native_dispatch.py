@@ -37,6 +37,7 @@ from statevec.engine.plugin.native_kinds import I64, Output, TableType, Transact
 from statevec.engine.plugin.native_records import make_record, store, store_word
 from statevec.engine.plugin.native_tables import ascending, descending, unique, where
 from statevec.engine.plugin.native_transaction import emit, tick
+from statevec.engine.plugin.output_parts import output_level
 from statevec.engine.plugin.rewrite import PREFIX
 from statevec.ipc.faults import COMMITTED, FAULT_STATUS, INVARIANT_VIOLATED, MALFORMED_MESSAGE, NO_HANDLER, PLUGIN_FAULT
 from statevec.ipc.kernel import enable_cache
@@ -85,7 +86,12 @@ class NativePlugin:
         self.path = str(loaded.path)
         key = loaded.content_hash
         outputs = {
-            name: Output(layout, loaded.schema.image(layout.name), loaded.schema.header.size)
+            name: Output(
+                layout,
+                loaded.schema.image(layout.name),
+                loaded.schema.header.size,
+                output_level(loaded.schema, layout.name),
+            )
             for name, layout in loaded.outputs_by_attribute.items()
         }
         self.transactions: dict[bool, TransactionType] = {}

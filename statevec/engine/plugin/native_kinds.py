@@ -23,20 +23,22 @@ from numba.core.typeconv import Conversion
 from numba.extending import models, register_model
 
 from statevec.codecs.layout import FieldLayout, MessageLayout
-from statevec.codecs.native import StructType
+from statevec.codecs.native import FieldTypeError, StructType, field_type
 from statevec.engine.plugin.declare import RecordDeclaration
 from statevec.engine.plugin.native_arithmetic import PluginTypeError
+from statevec.engine.plugin.output_parts import OutputLevel, OutputPart
 
 I64 = ir.IntType(64)
 
 
 @dataclass(frozen=True)
 class Output:
-    """An output message: its layout, and header and empty block as bytes."""
+    """An output message: its layout, the whole empty message as bytes, and its parts."""
 
     layout: MessageLayout
     image: bytes
     header_size: int
+    level: OutputLevel
 
 
 class WordModel(models.PrimitiveModel):
@@ -140,6 +142,63 @@ class TableType(types.SimpleIterableType):
         return self.read.index_numbers[field]
 
 
+class OutputLevelType(types.Type):
+    """An output with groups or variable data, or an entry in it, to be written. `key` as in `StructType`."""
+
+    def __init__(self, key: str, level: OutputLevel) -> None:
+        self.level = level
+        self.layout_key = key
+        self.fields = {each.attribute: each for each in level.fields}
+        super().__init__(f"OutputLevel({level.path}, {key})")
+
+    @property
+    def words(self) -> str:
+        return f"an output {self.level.path}"
+
+    def attribute_type(self, name: str) -> Any:
+        """The Numba type of attribute `name`."""
+        part = self.level.parts.get(name)
+        if part is None:
+            field = self.field(name)
+            if field.composite is None:
+                return field_type(field)
+            return StructType(f"{self.level.path}.{name}", self.layout_key, field.composite.fields, True)
+        if part.entry is None:
+            raise PluginTypeError(f"{name!r} of {self.level.path} is variable data: an output's is assigned, not read")
+        return OutputGroupType(self, part)
+
+    def field(self, name: str) -> FieldLayout:
+        """The field of the block of that name; `FieldTypeError` names what exists."""
+        found = self.fields.get(name)
+        if found is None:
+            known = ", ".join([*self.fields, *self.level.parts])
+            raise FieldTypeError(f"{self.level.path} has no field '{name}' (fields: {known})")
+        return found
+
+    def assignable(self, name: str) -> FieldLayout | OutputPart:
+        """The field or data that a handler may assign."""
+        part = self.level.parts.get(name)
+        if part is not None:
+            if part.entry is not None:
+                raise PluginTypeError(f"{name!r} of {self.level.path} is a group: use .append()")
+            return part
+        return StructType(self.level.path, self.layout_key, self.level.fields, True).check_writable(name)
+
+
+class OutputGroupType(types.Type):
+    """A group of an output, to append entries to."""
+
+    def __init__(self, owner: OutputLevelType, part: OutputPart) -> None:
+        assert part.entry is not None
+        self.part = part
+        self.entry = OutputLevelType(owner.layout_key, part.entry)
+        super().__init__(f"OutputGroup({part.entry.path}, {owner.layout_key})")
+
+    @property
+    def words(self) -> str:
+        return f"a group {self.entry.level.path} of an output"
+
+
 class EmitType(types.Type):
     """`tx.emit`: exists so that its use without a call is an error in our words."""
 
@@ -169,18 +228,25 @@ class TransactionType(types.Type):
         if not self.writable:
             raise PluginTypeError(f"an invariant only reads: tx.{what} is for handlers")
 
-    def output_type(self, name: str) -> StructType:
+    def output_type(self, name: str) -> StructType | OutputLevelType:
         """The writable view of an output message."""
-        layout = self.outputs[name].layout
-        return StructType(layout.name, f"{self.content_key} output", layout.fields, True)
+        output = self.outputs[name]
+        key = f"{self.content_key} output"
+        if not output.layout.is_flat:
+            return OutputLevelType(key, output.level)
+        return StructType(output.layout.name, key, output.layout.fields, True)
 
 
 for _kind in (TableType, EmitType, TransactionType):
     register_model(_kind)(WordModel)
 
 
+@register_model(OutputLevelType)
+@register_model(OutputGroupType)
 @register_model(RecordType)
-class _RecordModel(models.StructModel):
+class _PlacedModel(models.StructModel):
+    """An address, and the transaction in which something stands there: of a group, its level's block."""
+
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, [("address", types.int64), ("transaction", types.int64)])
 

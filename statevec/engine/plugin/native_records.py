@@ -21,9 +21,12 @@ from numba.extending import infer_getattr, intrinsic, lower_cast
 
 from statevec.codecs.layout import FieldLayout
 from statevec.codecs.native import StructType, check_assignable, field_type, load_field, store_field
+from statevec.codecs.native_field import is_text, text_parts
 from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, fault_when
-from statevec.engine.plugin.native_kinds import I64, RecordType
+from statevec.engine.plugin.native_kinds import I64, OutputLevelType, RecordType
 from statevec.engine.plugin.operations import assign_indexed, count_records, find_record, read_record
+from statevec.engine.plugin.output_kernels import put_data
+from statevec.engine.plugin.output_parts import OutputPart
 from statevec.ipc.faults import VALUE_OUT_OF_RANGE
 from statevec.state.arena_layout import ROW_HEADER_SIZE
 from statevec.state.transaction_layout import ARENA_ADDRESS
@@ -83,6 +86,8 @@ def store(typing_context: Any, target: Any, name: Any, value: Any) -> Any:
         return None  # Numba asks once with literals and once without
     owner = target.type if isinstance(target, types.Optional) else target
     kind = types.unliteral(value)
+    if isinstance(owner, OutputLevelType):
+        return _store_output(owner, owner.assignable(name.literal_value), name, kind)
     if isinstance(owner, RecordType):
         field = owner.assignable(name.literal_value)
     elif isinstance(owner, StructType):
@@ -101,6 +106,32 @@ def store(typing_context: Any, target: Any, name: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(owner, name, kind), codegen
+
+
+def _store_output(owner: OutputLevelType, target: FieldLayout | OutputPart, name: Any, kind: Any) -> Any:
+    """What `store` is for a field or the data of an output with groups or data."""
+    if isinstance(target, FieldLayout):
+        check_assignable(target, kind)
+    elif not is_text(kind):
+        raise PluginTypeError(f"{name.literal_value!r} of {owner.level.path} takes text, not {describe(kind)}")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any, loc: Any) -> Any:
+        address, transaction = (builder.extract_value(args[0], number) for number in range(2))
+        if isinstance(target, FieldLayout):
+            store_field(context, builder, address, target, args[2], kind)
+        else:
+            source, length = text_parts(context, builder, args[2], kind)
+            arguments = [transaction, address, part_address(builder, target), source, length]
+            call_operation(context, builder, put_data, types.void, arguments)
+        return context.get_dummy_value()
+
+    return types.void(owner, name, kind), codegen
+
+
+def part_address(builder: Any, part: OutputPart) -> Any:
+    """Generate: the address of a part's descriptor, a constant."""
+    constant = cgutils.global_constant(builder, "output_part", cgutils.make_bytearray(bytearray(part.descriptor)))
+    return builder.ptrtoint(constant, I64)
 
 
 def _store_indexed(

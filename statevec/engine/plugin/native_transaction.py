@@ -4,10 +4,10 @@
 
 An output is encoded where it will stay: in the entry, behind the outputs before it. Its frame is
 
-    int32 length | int32 index | int64 expires_ns | message header | block | zero padding to 8 bytes
+    int32 length | int32 index | int64 expires_ns | message header | block | groups and data | zero padding to 8 bytes
 
-with optional fields null and all else zero, until the handler assigns them. A crash leaves it above the appended
-position, where nobody reads.
+with optional fields null, groups and data empty and all else zero, until the handler assigns them. Groups and data are
+written by `output_kernels`. A crash leaves it above the appended position, where nobody reads.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from numba.extending import infer_getattr, intrinsic
 
 from statevec.engine.plugin import operations
 from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, fault_when, is_integer
-from statevec.engine.plugin.native_kinds import I64, EmitType, TransactionType
+from statevec.engine.plugin.native_kinds import I64, EmitType, OutputLevelType, TransactionType
+from statevec.engine.plugin.native_output import make_output_level
 from statevec.engine.plugin.native_records import call_operation, load_word, store_word
+from statevec.engine.plugin.output_kernels import open_output
 from statevec.ipc.faults import BUDGET_EXHAUSTED, CAPACITY_EXHAUSTED
 from statevec.journal.entry_layout import OUTPUT_EXPIRES_NS, OUTPUT_MESSAGE
 from statevec.state import transaction_layout as layout
@@ -141,6 +143,12 @@ def emit(typing_context: Any, transaction: Any, name: Any, expires_ns: Any) -> A
         cgutils.raw_memcpy(builder, target, builder.bitcast(constant, I8.as_pointer()), I64(len(content)), 1)
         store_word(builder, block, layout.OUTPUT_USED, end)
         store_word(builder, block, layout.OUTPUT_COUNT, builder.add(count, I64(1)))
-        return builder.add(frame, I64(OUTPUT_MESSAGE + output.header_size))
+        address = builder.add(frame, I64(OUTPUT_MESSAGE + output.header_size))
+        if not isinstance(body, OutputLevelType):
+            store_word(builder, block, layout.OPEN_LEVELS, I64(0))
+            return address
+        arguments = [block, frame, I64(len(output.image)), address]
+        call_operation(context, builder, open_output, types.void, arguments)
+        return make_output_level(context, builder, body, address, block)
 
     return body(transaction, name, types.int64), codegen

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from statevec.codecs.accessors import BlockView, view_class
+from statevec.codecs.handler_view import HandlerGroup, HandlerLevel, message_maker
+from statevec.codecs.header import HeaderCodec
 from statevec.engine.engine_state import FIRST_PLUGIN_TABLE
 from statevec.engine.plugin.fault_text import describe_error, describe_fault
 from statevec.ipc.faults import INVARIANT_VIOLATED, outcome_name
@@ -22,22 +24,35 @@ if TYPE_CHECKING:
 
 
 def record_values(view: BlockView) -> dict[str, Any]:
-    """The values of a view by attribute: enum members, None for null, nested ones as dictionaries."""
+    """The values of a view by attribute: enum members, None for null, nested ones as dictionaries, groups as lists."""
     values = {each.attribute: getattr(view, each.attribute) for each in view._layouts}
-    return {name: record_values(each) if isinstance(each, BlockView) else each for name, each in values.items()}
+    if isinstance(view, HandlerLevel):
+        values |= {name: getattr(view, name) for name in view._members}
+    return {name: _plain(each) for name, each in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, HandlerGroup):
+        return [record_values(each) for each in value]
+    return record_values(value) if isinstance(value, BlockView) else value
 
 
 class SimulatedOutput:
     """An output: `name`, `expires_ns`, its fields as attributes, and `to_dict()`."""
 
     def __init__(self, plugin: LoadedPlugin, output: Output) -> None:
-        header_size = plugin.schema.header.size
+        schema = plugin.schema
         self.message = output.message
         self.expires_ns = output.expires_ns
         self.identity = output.identity
-        layout = plugin.schema.decode(output.message).layout
+        layout = schema.decode(output.message).layout
         self.name = layout.name
-        self._values = record_values(view_class(layout.name, layout.fields, False)(output.message, header_size))
+        if layout.is_flat:
+            view = view_class(layout.name, layout.fields, False)(output.message, schema.header.size)
+        else:
+            header = HeaderCodec(schema.header, schema.id, schema.version)
+            view = message_maker(layout, header)(output.message, len(output.message))
+        self._values = record_values(view)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name."""
