@@ -71,7 +71,7 @@ MissingKey = _define(MISSING_KEY, "MissingKey", "No record has that key.")
 DuplicateKey = _define(DUPLICATE_KEY, "DuplicateKey", "A record with that key, or unique value, exists.")
 IterationModified = _define(ITERATION_MODIFIED, "IterationModified", "An index changed while it was iterated.")
 BudgetExhausted = _define(BUDGET_EXHAUSTED, "BudgetExhausted", "The handler ran more loop turns than allowed.")
-ReadOnly = _define(READ_ONLY, "ReadOnly", "A record that was only read was assigned to.")
+ReadOnly = _define(READ_ONLY, "ReadOnly", "Assigned to what was only read, or to a closed part of an output.")
 
 OUTCOME_NAMES: dict[int, str] = {
     value: name
