@@ -41,7 +41,6 @@ from statevec.codecs.native_field import (
 )
 from statevec.codecs.native_types import (
     CHARS,
-    DATA,
     AddressModel,
     CharsType,
     ChoicesType,
@@ -49,6 +48,7 @@ from statevec.codecs.native_types import (
     FieldTypeError,
     StructType,
     field_type,
+    live_type,
 )
 from statevec.ipc.atomics import BYTE_POINTER, I1, I64
 
@@ -65,6 +65,7 @@ __all__ = [
     "check_assignable",
     "fault",
     "field_type",
+    "live_type",
     "load_field",
     "store_field",
     "struct_address",
@@ -120,6 +121,11 @@ def _choices_to_integer(context: Any, builder: Any, source: Any, target: Any, va
 @lower_cast(types.Integer, ChoicesType)
 def _integer_to_choices(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:
     return context.cast(builder, value, source, types.int64)
+
+
+@lower_cast(CharsType, CharsType)
+def _chars_to_live(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:
+    return value
 
 
 @lower_cast(types.Bytes, CharsType)
@@ -217,7 +223,7 @@ def _equal_bytes(builder: Any, left: Any, left_length: Any, right: Any, right_le
 
 
 def _is_text(*kinds: Any) -> bool:
-    return all(is_text(each) for each in kinds) and (CHARS in kinds or DATA in kinds)
+    return all(is_text(each) for each in kinds) and any(isinstance(each, CharsType | DataType) for each in kinds)
 
 
 @overload(len)

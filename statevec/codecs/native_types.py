@@ -1,7 +1,8 @@
 """Numba's types of a block in memory and of the values in it that are no plain numbers.
 
 * `StructType`: a block (message body, record fields, composite). Its value is one int64, the block's address.
-* `CharsType`: text in place, an address and a capacity; its value ends before the first NUL.
+* `CharsType`: text in place, an address and a capacity; its value ends before the first NUL. `LIVE_CHARS` is that of
+  memory which can be written, so it may change after it was read.
 * `DataType`: variable data in place, an address and a length.
 * `ChoicesType`: a set, an int64 with one bit for each choice.
 
@@ -20,6 +21,7 @@ from typing import Any
 
 from numba import types
 from numba.core import errors
+from numba.core.typeconv import Conversion
 from numba.extending import models, register_model
 
 from statevec.codecs.layout import FieldLayout, SetLayout, layout_hash
@@ -66,7 +68,7 @@ class StructType(types.Type):
         found = self.field(name)
         if found.composite is not None:
             return StructType(f"{self.struct_name}.{name}", self.layout_key, found.composite.fields, self.writable)
-        return field_type(found)
+        return live_type(found) if self.writable else field_type(found)
 
     def check_writable(self, name: str) -> FieldLayout:
         """The field, if it can be assigned; else `FieldTypeError` says why not."""
@@ -84,13 +86,18 @@ register_model(StructType)(AddressModel)
 
 
 class CharsType(types.Type):
-    """Text in place: bytes up to the first NUL."""
+    """Text in place: bytes up to the first NUL; `live` says whether it can change."""
 
-    def __init__(self) -> None:
-        super().__init__("Chars")
+    def __init__(self, live: bool) -> None:
+        self.live = live
+        super().__init__("LiveChars" if live else "Chars")
+
+    def can_convert_to(self, typing_context: Any, other: Any) -> Any:
+        return Conversion.safe if isinstance(other, CharsType) and other.live else None
 
 
-CHARS = CharsType()
+CHARS = CharsType(live=False)
+LIVE_CHARS = CharsType(live=True)
 
 
 @register_model(CharsType)
@@ -152,3 +159,9 @@ def field_type(field: FieldLayout) -> Any:
     else:
         base = {"integer": types.int64, "float": types.float64, "bool": types.boolean}[kind]
     return types.Optional(base) if field.presence == "optional" and kind != "set" else base
+
+
+def live_type(field: FieldLayout) -> Any:
+    """The same for a block that can be written: its text may change after it was read."""
+    kind = field_type(field)
+    return LIVE_CHARS if kind == CHARS else kind

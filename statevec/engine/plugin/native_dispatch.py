@@ -39,6 +39,7 @@ from statevec.engine.plugin.native_tables import ascending, descending, unique, 
 from statevec.engine.plugin.native_transaction import emit, tick
 from statevec.engine.plugin.output_parts import output_level
 from statevec.engine.plugin.rewrite import PREFIX
+from statevec.engine.plugin.text_gate import changing_helpers, check_text
 from statevec.ipc.faults import COMMITTED, FAULT_STATUS, INVARIANT_VIOLATED, MALFORMED_MESSAGE, NO_HANDLER, PLUGIN_FAULT
 from statevec.ipc.kernel import enable_cache
 from statevec.ipc.memory import region_at
@@ -130,9 +131,11 @@ class NativePlugin:
         if wants_bool and result.signature.return_type != types.boolean:
             raise PluginError(f"{function.__name__} is an invariant: it returns a bool on every path", self.path, line)
         check_symbols(result.library, self.path)
+        changing = changing_helpers(self._dispatchers.values())
         for each in self._dispatchers.values():
             for compiled in each.overloads.values():
                 check_numbers(compiled, self.path)
+                check_text(compiled, self.path, changing)
         return result
 
 

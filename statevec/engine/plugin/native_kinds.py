@@ -23,7 +23,7 @@ from numba.core.typeconv import Conversion
 from numba.extending import models, register_model
 
 from statevec.codecs.layout import FieldLayout, MessageLayout
-from statevec.codecs.native import FieldTypeError, StructType, field_type
+from statevec.codecs.native import FieldTypeError, StructType, live_type
 from statevec.engine.plugin.declare import RecordDeclaration
 from statevec.engine.plugin.native_arithmetic import PluginTypeError
 from statevec.engine.plugin.output_parts import OutputLevel, OutputPart
@@ -161,7 +161,7 @@ class OutputLevelType(types.Type):
         if part is None:
             field = self.field(name)
             if field.composite is None:
-                return field_type(field)
+                return live_type(field)
             return StructType(f"{self.level.path}.{name}", self.layout_key, field.composite.fields, True)
         if part.entry is None:
             raise PluginTypeError(f"{name!r} of {self.level.path} is variable data: an output's is assigned, not read")

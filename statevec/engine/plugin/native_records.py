@@ -20,7 +20,7 @@ from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, inf
 from numba.extending import infer_getattr, intrinsic, lower_cast
 
 from statevec.codecs.layout import FieldLayout
-from statevec.codecs.native import StructType, check_assignable, field_type, load_field, store_field
+from statevec.codecs.native import StructType, check_assignable, live_type, load_field, store_field
 from statevec.codecs.native_field import is_text, text_parts
 from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, fault_when
 from statevec.engine.plugin.native_kinds import I64, OutputLevelType, RecordType
@@ -63,7 +63,7 @@ class _RecordAttributes(AttributeTemplate):
     key = RecordType
 
     def generic_resolve(self, record: RecordType, name: str) -> Any:
-        return field_type(record.field(name))
+        return live_type(record.field(name))
 
 
 @lower_getattr_generic(RecordType)
