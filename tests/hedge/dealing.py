@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from statevec.plugins.hedge.hedge import WHOLE_DESK, hedge
+from statevec.plugins.hedge_v2.hedge import hedge as hedge_v2
 
 OrderStatus = hedge.schema.enum("OrderStatus")
 RiskSwitch = hedge.schema.enum("RiskSwitch")
@@ -30,6 +31,9 @@ LIMITS: dict[str, Any] = {
     "cross_at_trend": 50,
 }
 """Settings to start from: each test changes what it is about."""
+VERSIONS = {"1": hedge, "2": hedge_v2}
+MORE_LIMITS: dict[str, dict[str, Any]] = {"1": {}, "2": {"improve_ticks": 2}}
+"""What a version has beyond LIMITS."""
 
 
 @dataclass
@@ -103,13 +107,15 @@ class Venue:
 
 
 class Dealing:
-    """The plugin in one or both tiers, fed with the same messages, for instruments 1 … `instruments`.
+    """One version of the plugin in one or both tiers, fed with the same messages, for instruments 1 … `instruments`.
 
     `placed` and `cancelled` are the outputs of the last message, as dictionaries.
     """
 
-    def __init__(self, *tiers: str, instruments: int = 1) -> None:
-        self.simulations = [hedge.simulate(tier=tier) for tier in tiers]
+    def __init__(self, *tiers: str, instruments: int = 1, version: str = "1", **limits: Any) -> None:
+        """`limits` are other settings to start from."""
+        self.simulations = [VERSIONS[version].simulate(tier=tier) for tier in tiers]
+        self.first_limits = {**LIMITS, **MORE_LIMITS[version], **limits}
         self.venues = {number: Venue(number) for number in range(1, instruments + 1)}
         self.limits: dict[int, dict[str, Any]] = {}
         self.desk_off = False
@@ -197,8 +203,8 @@ class Dealing:
     # -- what a test says ------------------------------------------------------------------------------------------
 
     def risk(self, instrument: int = 1, **changes: Any) -> int:
-        """Change risk settings; the first call for an instrument starts from LIMITS."""
-        first = {} if instrument in self.limits else LIMITS
+        """Change risk settings; the first call for an instrument starts from `first_limits`."""
+        first = {} if instrument in self.limits else self.first_limits
         before = self.limits.get(instrument, {})
         self.limits[instrument] = {**before, **first, **changes}
         outcome = self.send("RiskConfig", instrument=instrument, **{**first, **changes})

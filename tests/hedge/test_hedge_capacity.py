@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from statevec.plugins.hedge.hedge import INSTRUMENTS_MAX, ORDERS_MAX, WHOLE_DESK, hedge
-from tests.hedge.dealing import LIMITS, RiskSwitch
+import pytest
+
+from statevec.plugins.hedge.hedge import INSTRUMENTS_MAX, ORDERS_MAX, WHOLE_DESK
+from tests.hedge.dealing import LIMITS, VERSIONS, RiskSwitch
 
 
-def test_a_full_desk_refuses_more_and_is_switched_off_at_one_stroke() -> None:
-    simulation = hedge.simulate()
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_full_desk_refuses_more_and_is_switched_off_at_one_stroke(version: str) -> None:
+    simulation = VERSIONS[version].simulate()
     more = INSTRUMENTS_MAX + 1
     for instrument in range(1, more):
         assert simulation.send("RiskConfig", instrument=instrument, **LIMITS).committed

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from statevec.plugins.hedge.hedge import hedge
-from tests.hedge.dealing import Dealing, OrderStatus
+from statevec.codecs.schema import Schema
+from tests.hedge.dealing import VERSIONS, Dealing, OrderStatus
 
 GOOD: dict[str, dict[str, Any]] = {
     "HedgeIntent": {"instrument": 1, "target_quantity": 0},
@@ -99,12 +99,12 @@ def test_the_desks_switch_needs_a_value(dealing: Dealing) -> None:
 PATTERNS = (b"\x00", b"\x01", b"\x7f", b"\x80", b"\xff")
 
 
-def garbled(chance: random.Random, order_id: int) -> bytes:
+def garbled(schema: Schema, chance: random.Random, order_id: int) -> bytes:
     """A well-formed message in which the bytes of one or two fields are anything."""
     update = {"order_id": order_id, "venue_sequence": 50, "status": 2, "filled_quantity": 4, "last_price": 1}
     name, fields = chance.choice([*GOOD.items(), ("OrderUpdate", update)])
-    message = bytearray(hedge.schema.encode(name, fields))
-    for field in chance.choices(hedge.schema.messages[name].fields, k=chance.choice((1, 2))):
+    message = bytearray(schema.encode(name, fields))
+    for field in chance.choices(schema.messages[name].fields, k=chance.choice((1, 2))):
         content = chance.choice(
             (
                 chance.randbytes(field.size),
@@ -112,20 +112,20 @@ def garbled(chance: random.Random, order_id: int) -> bytes:
                 b"\x00" * (field.size - 1) + chance.choice(PATTERNS),
             )
         )
-        start = hedge.schema.header.size + field.offset
+        start = schema.header.size + field.offset
         message[start : start + field.size] = content
     return bytes(message)
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_garbled_fields_are_never_a_fault_and_both_tiers_agree(seed: int) -> None:
-    note(f"seed={seed}")
+@given(seed=st.integers(0, 2**32 - 1), version=st.sampled_from(sorted(VERSIONS)))
+def test_garbled_fields_are_never_a_fault_and_both_tiers_agree(seed: int, version: str) -> None:
+    note(f"seed={seed} version={version}")
     chance = random.Random(seed)
-    dealing = Dealing("compiled", "interpreted")
+    dealing = Dealing("compiled", "interpreted", version=version)
     order = dealing.place_one()
     for _ in range(60):
-        message = garbled(chance, order.order_id)
+        message = garbled(VERSIONS[version].schema, chance, order.order_id)
         entries = [each.send_bytes(message) for each in dealing.simulations]
         assert entries[0].outcome >= 0, entries[0]
         assert len({each.digest for each in entries}) == 1, entries

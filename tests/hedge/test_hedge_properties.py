@@ -1,7 +1,7 @@
 """The hedge plugin's promises against random input: good, doubled, overtaken, late, senseless; in both tiers at once.
 
 `Dealing` checks every output against what is true at the venue; the tests here only make trouble. A failure prints the
-seed and the number of steps; `Trouble(seed)` repeats it.
+seed, the version and the number of steps; `Trouble(seed, version)` repeats it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from tests.hedge.dealing import LIMITS, SECOND, Dealing, OrderStatus, RiskSwitch, Side, Venue, VenueOrder
+from tests.hedge.dealing import SECOND, VERSIONS, Dealing, OrderStatus, RiskSwitch, Side, Venue, VenueOrder
 
 SEEDS = st.integers(0, 2**32 - 1)
+VERSION = st.sampled_from(sorted(VERSIONS))
 EXTREMES = (0, 1, -1, 10**12, 10**12 + 1, 2**62, 2**63 - 1, -(2**63) + 1, -(10**12), -(10**12) - 1)
 BOTH_TIERS = ("compiled", "interpreted")
 
@@ -22,10 +23,10 @@ BOTH_TIERS = ("compiled", "interpreted")
 class Trouble:
     """Random steps around a dealing with two instruments."""
 
-    def __init__(self, seed: int) -> None:
-        note(f"seed={seed}")
+    def __init__(self, seed: int, version: str) -> None:
+        note(f"seed={seed} version={version}")
         self.chance = random.Random(seed)
-        self.dealing = Dealing(*BOTH_TIERS, instruments=2)
+        self.dealing = Dealing(*BOTH_TIERS, instruments=2, version=version)
         self.middle = {1: 10_000, 2: 500}
         self.said: list[tuple[str, dict[str, int]]] = []
         for instrument in (1, 2):
@@ -99,8 +100,9 @@ class Trouble:
         self.dealing.trend(self.chance.choice((0, 60, -60, 100, -100)), instrument)
 
     def change_limits(self, instrument: int) -> None:
-        name = self.chance.choice([each for each in LIMITS if each != "risk_switch"])
-        low, high = {"open_order_limit": (0, 70), "cross_at_trend": (-120, 120)}.get(name, (0, 2 * LIMITS[name]))
+        limits = self.dealing.first_limits
+        name = self.chance.choice([each for each in limits if each != "risk_switch"])
+        low, high = {"open_order_limit": (0, 70), "cross_at_trend": (-120, 120)}.get(name, (0, 2 * limits[name]))
         self.dealing.risk(instrument, **{name: self.chance.randint(low, high)})
 
     def switch(self, instrument: int) -> None:
@@ -140,16 +142,16 @@ class Trouble:
                 self.hear_something(instrument)
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=SEEDS, steps=st.integers(1, 200))
-def test_promises_hold_whatever_comes_in(seed: int, steps: int) -> None:
-    Trouble(seed).steps(steps)
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, version=VERSION, steps=st.integers(1, 200))
+def test_promises_hold_whatever_comes_in(seed: int, version: str, steps: int) -> None:
+    Trouble(seed, version).steps(steps)
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=SEEDS, steps=st.integers(1, 120))
-def test_when_all_is_said_the_engine_knows_what_the_venue_knows(seed: int, steps: int) -> None:
-    trouble = Trouble(seed)
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, version=VERSION, steps=st.integers(1, 120))
+def test_when_all_is_said_the_engine_knows_what_the_venue_knows(seed: int, version: str, steps: int) -> None:
+    trouble = Trouble(seed, version)
     trouble.steps(steps)
     trouble.dealing.desk(RiskSwitch.RISK_OFF)  # so that no new order comes in between
     trouble.settle_all()
@@ -170,12 +172,14 @@ def trade(venue: Venue, order: VenueOrder, bid: int, ask: int) -> None:
         venue.finish(order, OrderStatus.CANCELLED)
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=SEEDS, target=st.integers(-150, 150), start=st.integers(-90, 90), crossing=st.booleans())
-def test_the_target_is_reached_in_a_market_that_helps(seed: int, target: int, start: int, crossing: bool) -> None:
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, version=VERSION, target=st.integers(-150, 150), start=st.integers(-90, 90), crossing=st.booleans())
+def test_the_target_is_reached_in_a_market_that_helps(
+    seed: int, version: str, target: int, start: int, crossing: bool
+) -> None:
     note(f"seed={seed}")
     chance = random.Random(seed)
-    dealing = Dealing(*BOTH_TIERS)
+    dealing = Dealing(*BOTH_TIERS, version=version)
     dealing.risk(cross_at_trend=-100 if crossing else 101)
     dealing.venue.trade_by_hand(start)
     dealing.hear()

@@ -2,7 +2,8 @@
 
 Producers know nothing of a cutover. A message that they send has to mean the same to both versions: schema, template,
 and each field that the old version knows at the same place with the same type. New fields may follow behind (SBE's
-extension: older messages lack them), messages may be added.
+extension: older messages lack them), messages may be added. On the way back to a version with an older schema, fields
+that came after that schema (`sinceVersion`) are passed over, as any reader of the older schema does.
 
 Nothing here keeps state.
 """
@@ -35,12 +36,17 @@ def _reasons(old: LoadedPlugin, new: LoadedPlugin) -> Iterator[str]:
         if after is None or before.id not in handled:
             yield f"message {name} (template {before.id}) is handled by {old.version}, not by {new.version}"
         else:
-            yield from _level(f"message {name}", before, after)
+            yield from _level(f"message {name}", before, after, new.schema.version)
 
 
-def _level(where: str, before: MessageLayout | GroupLayout, after: MessageLayout | GroupLayout) -> Iterator[str]:
+def _level(
+    where: str, before: MessageLayout | GroupLayout, after: MessageLayout | GroupLayout, version: int
+) -> Iterator[str]:
+    """`version` is that of the new version's schema."""
     found = {each.name: each for each in after.fields}
     for each in before.fields:
+        if each.name not in found and each.since > version and each.offset >= after.block_length:
+            continue
         if each.presence != "constant" and not _same(each, found.get(each.name)):
             yield f"{where}: field {each.name} is not where and what it was"
     for each in after.fields:
@@ -54,7 +60,7 @@ def _level(where: str, before: MessageLayout | GroupLayout, after: MessageLayout
         yield f"{where}: groups differ"
         return
     for group in before.groups:
-        yield from _level(f"{where}, group {group.name}", group, groups[group.name])
+        yield from _level(f"{where}, group {group.name}", group, groups[group.name], version)
 
 
 def _same(before: FieldLayout, after: FieldLayout | None) -> bool:
