@@ -163,11 +163,12 @@ class Schema:
         """The view class of a message: `view(buffer, offset)` or `instance.wrap(buffer, offset)`, without checks."""
         found = self._views.get(message_name)
         if found is None:
-            found = message_view_class(self._named(message_name), self._header_codec)
+            found = message_view_class(self.layout(message_name), self._header_codec)
             self._views[message_name] = found
         return found
 
-    def _named(self, name: str) -> MessageLayout:
+    def layout(self, name: str) -> MessageLayout:
+        """The message of that name; UnknownMessageError names those that exist."""
         layout = self.messages.get(name)
         if layout is None:
             raise UnknownMessageError(f"there is no message {name!r} (messages: {', '.join(self.messages)})")
@@ -246,7 +247,7 @@ class Schema:
         """What `encode` uses for a message."""
         found = self._encoders.get(message_name)
         if found is None:
-            layout = self._named(message_name)
+            layout = self.layout(message_name)
             found = LevelEncoder(layout, layout.name, "", self._header_codec.image(layout))
             self._encoders[message_name] = found
         return found
@@ -260,7 +261,7 @@ class Schema:
 
     def from_json(self, message_name: str, text: str | bytes) -> bytes:
         """A message from what `to_json` of its view gives."""
-        return self.encode(message_name, from_json(self._named(message_name), text))
+        return self.encode(message_name, from_json(self.layout(message_name), text))
 
     def create(self, message_name: str, buffer: Any, offset: int = 0) -> MessageView:
         """Start a message in a writable buffer: its `image` is written; gives its view."""
@@ -277,7 +278,7 @@ class Schema:
 
     def image(self, message_name: str) -> bytes:
         """A whole message in which optional fields are null, groups and data are empty and all else is zero."""
-        return self._header_codec.image(self._named(message_name)) + self.encoder(message_name).empty
+        return self._header_codec.image(self.layout(message_name)) + self.encoder(message_name).empty
 
     def __repr__(self) -> str:
         return f"Schema(package={self.package!r}, id={self.id}, version={self.version}, messages={len(self.messages)})"
