@@ -2,7 +2,7 @@
 
     a turn:   stop?  epoch?  disk error?  heartbeat
               suspects ─► quarantine entries; the main thread's request, if its sequence has come
-              due timers, at most TIMERS_PER_TURN, by (deadline, order of setting)
+              due timers set before this turn, at most TIMERS_PER_TURN, by (deadline, order of setting)
               each ring in turn: at most a batch ─► entries ─► publish ─► advance the ring's head
               nothing done: idle
 
@@ -19,6 +19,7 @@ A crash at any point leaves a log whose published part is whole; the next leader
 from __future__ import annotations
 
 from statevec.engine import engine_state as engine_tables
+from statevec.engine import execution_layout as execution
 from statevec.engine import loop_layout as layout
 from statevec.engine.append import (
     close_entry,
@@ -39,7 +40,8 @@ from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region, monotonic_ns
 from statevec.journal import admin_layout as admin
 from statevec.journal import entry_layout as entries
-from statevec.state.tables import ordered_from
+from statevec.state.arena_layout import ROW_LAST_CHANGED
+from statevec.state.tables import ordered_from, ordered_next
 
 TIMERS_PER_TURN = 16
 HEARTBEAT_INTERVAL_NS = 1_000_000
@@ -47,12 +49,20 @@ FIRST_DEADLINE = -(1 << 63)
 
 
 @kernel
-def _due_timer(tx: Region, now_ns: int) -> int:
-    """Row of the first timer whose deadline has come, 0 for none."""
+def _due_timer(tx: Region, now_ns: int, last_sequence: int) -> int:
+    """Row of the first timer that is due and was set by an entry up to that sequence, 0 for none.
+
+    Those set since then wait for the next turn (rule 21); a bounded number of them is passed over.
+    """
+    arena = arena_of(tx)
     row = ordered_from(tx, TIMERS, DEADLINE_INDEX, FIRST_DEADLINE, False)
-    if row != 0 and arena_of(tx).load_i64(row + engine_tables.TIMER_DEADLINE_NS) > now_ns:
-        return 0
-    return row
+    for _ in range(TIMERS_PER_TURN):
+        if row == 0 or arena.load_i64(row + engine_tables.TIMER_DEADLINE_NS) > now_ns:
+            return 0
+        if arena.load_i64(row + ROW_LAST_CHANGED) <= last_sequence:
+            return row
+        row = ordered_next(tx, TIMERS, DEADLINE_INDEX, row, False)
+    return 0
 
 
 @kernel
@@ -60,7 +70,8 @@ def _fire_timers(loop: Region, tx: Region, log: Region) -> int:
     """Append an entry for each due timer, a bounded number; how many."""
     fired = 0
     now_ns = read_clock(loop)
-    row = _due_timer(tx, now_ns)
+    last_sequence = loop.load_i64(execution.SEQUENCE)
+    row = _due_timer(tx, now_ns, last_sequence)
     while row != 0 and fired < TIMERS_PER_TURN and room_in_batch(loop) and not request_is_due(loop):
         arena = arena_of(tx)
         timer_id = arena.load_i64(row + engine_tables.TIMER_KEY)
@@ -73,7 +84,7 @@ def _fire_timers(loop: Region, tx: Region, log: Region) -> int:
             entry.store_i32(entries.OUTCOME, POISONED)
         close_entry(loop, tx, log, entry, now_ns)
         fired += 1
-        row = _due_timer(tx, now_ns)
+        row = _due_timer(tx, now_ns, last_sequence)
     if fired:
         loop.store_i64(layout.TIMERS_FIRED, loop.load_i64(layout.TIMERS_FIRED) + fired)
         publish(loop, log)

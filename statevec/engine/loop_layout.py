@@ -34,9 +34,10 @@
               56 last sequence   64 in a run of duplicates   72 duplicates skipped   80 messages taken
               88 sequence last told to the producer as appended   96 as released
               104 checkpoint position   112 checkpoint sequence   (released once that position is)
+              120 1 once the log has the entry of its quarantine
               128 the consumer's private memory (`ring_kernels`)
 
-Status is RING_OPEN, RING_SUSPECT (main thread: please quarantine, reason at 64) or RING_QUARANTINED.
+Status is RING_OPEN, RING_SUSPECT (main thread: please quarantine, reason at 40) or RING_QUARANTINED.
 A crash leaves nothing: the block is rebuilt from the journal and the rings.
 """
 
@@ -115,6 +116,7 @@ RING_TOLD_APPENDED = 88
 RING_TOLD_RELEASED = 96
 RING_CHECKPOINT_POSITION = 104
 RING_CHECKPOINT_SEQUENCE = 112
+RING_QUARANTINE_ENTERED = 120
 RING_CONSUMER = 128
 
 RING_OPEN = 0

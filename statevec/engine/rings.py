@@ -4,7 +4,7 @@ Invariants
     A record's length and type are read once, in one atomic load, and checked before use (`ring_kernels.next_record`);
     what the engine works on is its own copy in the log (copy before trust).
     A source's sequence only grows. An equal or lower one is skipped and counted, the first of a run is an entry
-    without input; a jump is marked in the entry (rule 4).
+    without input; a jump is marked in the entry (rule 4), one beyond MAX_SEQUENCE_JUMP is none but nonsense.
     The position in an entry is the *end* of its record (rule 1).
     A record header that cannot be is the end of that ring: quarantine, as an entry; the other rings go on (rule 5).
 
@@ -62,15 +62,17 @@ def _skip_duplicate(loop: Region, tx: Region, log: Region, block: Region, sequen
 
 
 @kernel
-def _append_record(loop: Region, tx: Region, log: Region, block: Region, length: int, now_ns: int) -> None:
-    """Make an entry of the record that the consumer stands at; its body has `length` bytes."""
+def _append_record(loop: Region, tx: Region, log: Region, block: Region, length: int, now_ns: int) -> int:
+    """Make an entry of the record that the consumer stands at, of `length` bytes; that length, or CORRUPT_SEQUENCE."""
     ring = records_of(block)
     body = block.load_i64(layout.RING_CONSUMER + ring_kernels.CONSUMER_BODY)
     sequence = ring.load_i64(body + ring_layout.PRODUCER_SEQUENCE)
     last = block.load_i64(layout.RING_LAST_SEQUENCE)
     if sequence <= last:
         _skip_duplicate(loop, tx, log, block, sequence)
-        return
+        return length
+    if sequence - last > ring_layout.MAX_SEQUENCE_JUMP:
+        return ring_kernels.CORRUPT_SEQUENCE
     true_length = length - ring_layout.INGRESS_HEADER_SIZE
     kept = min(true_length, loop.load_i64(layout.MAX_INPUT))
     entry = open_entry(loop, log, entries.COMMAND, kept)
@@ -88,6 +90,7 @@ def _append_record(loop: Region, tx: Region, log: Region, block: Region, length:
     block.store_i64(layout.RING_LAST_SEQUENCE, sequence)
     block.store_i64(layout.RING_DUPLICATE_RUN, 0)
     close_entry(loop, tx, log, entry, now_ns)
+    return length
 
 
 @kernel
@@ -102,7 +105,9 @@ def poll_ring(loop: Region, tx: Region, log: Region, block: Region) -> int:
         now_ns = read_clock(loop)
         batch = loop.load_i64(layout.BATCH)
         while length >= 0:
-            _append_record(loop, tx, log, block, length, now_ns)
+            length = _append_record(loop, tx, log, block, length, now_ns)
+            if length < 0:
+                break
             taken += 1
             if taken == batch or not room_in_batch(loop) or request_is_due(loop):
                 break
@@ -156,8 +161,11 @@ def tell_released(loop: Region, log: Region, block: Region) -> None:
 
 @kernel
 def quarantine_ring(loop: Region, tx: Region, log: Region, block: Region) -> None:
-    """Take nothing more from this ring; the entry says why."""
+    """Take nothing more from this ring; the entry says why. Loop and main thread may both find it: one entry."""
     block.store_i64(layout.RING_STATUS, layout.RING_QUARANTINED)
+    if block.load_i64(layout.RING_QUARANTINE_ENTERED) != 0:
+        return
+    block.store_i64(layout.RING_QUARANTINE_ENTERED, 1)
     entry = open_entry(loop, log, entries.RING_QUARANTINE, admin.QUARANTINE_LENGTH)
     source = block.load_i64(layout.RING_SOURCE)
     head = block.load_i64(layout.RING_CONSUMER + ring_kernels.CONSUMER_HEAD)

@@ -61,6 +61,8 @@ MIN_CAPACITY = 256
 MAX_CAPACITY = 1 << 30
 MAX_BODY_SHIFT = 3
 """A body is at most `capacity >> MAX_BODY_SHIFT` bytes long."""
+MAX_SEQUENCE_JUMP = 1 << 32
+"""No producer loses so many messages at once. A record further ahead is nonsense that would use up the numbers."""
 
 assert APPENDED_SEQUENCE % 128 == 0 and RELEASED_SEQUENCE + 128 <= DATA
 assert {TAIL, HEAD_CACHE, HEAD, CORRELATION_ID, CONSUMER_HEARTBEAT} == {128 * number for number in range(1, 6)}

@@ -20,6 +20,7 @@ from statevec.ipc.ring_kernels import (
     CONSUMER_BODY,
     CONSUMER_HEAD,
     CONSUMER_SIZE,
+    CORRUPT_SEQUENCE,
     EMPTY,
     RING_CODES,
     next_record,
@@ -65,7 +66,12 @@ class AdminRing:
         received = Received(
             sequence, self._consumer.load_i64(CONSUMER_HEAD), content[ring_layout.INGRESS_HEADER_SIZE :]
         )
-        if sequence <= self._ring.block.load_i64(loop_layout.RING_LAST_SEQUENCE):
+        last = self._ring.block.load_i64(loop_layout.RING_LAST_SEQUENCE)
+        if sequence - last > ring_layout.MAX_SEQUENCE_JUMP:
+            self._open = False
+            report("admin_ring_closed", reason=RING_CODES[CORRUPT_SEQUENCE])
+            return None
+        if sequence <= last:
             release_head(records, self._consumer)
             return None
         return received
