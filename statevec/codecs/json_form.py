@@ -23,11 +23,12 @@ from statevec.codecs.layout import FieldLayout, GroupLayout, MessageLayout
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """A value as `to_dict` gives it, ready to be written as JSON."""
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: to_plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [to_plain(each) for each in value]
     if isinstance(value, bytes):
         return {"hex": value.hex()}
     if isinstance(value, float) and not math.isfinite(value):
@@ -37,7 +38,7 @@ def _plain(value: Any) -> Any:
 
 def to_json(values: Any) -> str:
     """Values as `to_dict` gives them, as JSON."""
-    return json.dumps(_plain(values), ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_plain(values), ensure_ascii=False, allow_nan=False)
 
 
 def from_json(layout: MessageLayout, text: str | bytes) -> dict[str, Any]:
