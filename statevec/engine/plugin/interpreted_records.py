@@ -119,19 +119,20 @@ def _indexed_setter(field: FieldLayout, number: int, index: int, transaction: in
 class Rows:
     """Rows of an index, to loop over."""
 
-    __slots__ = ("_first", "_index", "_order", "_table")
+    __slots__ = ("_first", "_index", "_order", "_table", "_token")
 
     def __init__(self, table: Table, index: int, order: int, value: int) -> None:
         self._table = table
         self._index = index
         self._order = order
+        self._token = rows_begin(table._transaction, table._number)
         self._first = rows_first(table._transaction, table._number, index, order, value)
 
     def __iter__(self) -> Iterator[Any]:
         table = self._table
         transaction, number, index, order = table._transaction, table._number, self._index, self._order
         make, arena = table._read, table._arena
-        token, current, following = rows_begin(transaction, number), 0, self._first
+        token, current, following = self._token, 0, self._first
         while True:
             token = rows_check(transaction, number, token, current)
             if following == 0:
@@ -144,7 +145,7 @@ class Rows:
 class Table:
     """A table of the transaction, read-only as invariants get it."""
 
-    __slots__ = ("_arena", "_edit", "_indexes", "_number", "_read", "_record", "_transaction")
+    __slots__ = ("_arena", "_edit", "_indexes", "_key_check", "_number", "_read", "_record", "_transaction")
 
     def __init__(self, record: RecordDeclaration, number: int, transaction: int, arena: Any) -> None:
         self._record = record
@@ -152,6 +153,8 @@ class Table:
         self._transaction = transaction
         self._arena = arena
         self._read, self._edit = record_classes(record, number, transaction)
+        key = next(each for each in record.fields if each.name == record.key)
+        self._key_check = FieldCodec(key, HANDLER).encode if key.enum is not None else None
         self._indexes = {each.field: place for place, each in enumerate(record.table_spec().indexes)}
 
     def __getitem__(self, key: Any) -> Any:
@@ -204,6 +207,8 @@ class WritableTable(Table):
         return self._edit(self._arena, row + ROW_HEADER_SIZE)
 
     def insert(self, key: Any) -> Any:
+        if self._key_check is not None:
+            self._key_check(word(key))
         row = insert_record(self._transaction, self._number, key if key.__class__ is int else word(key))
         return self._edit(self._arena, row + ROW_HEADER_SIZE)
 

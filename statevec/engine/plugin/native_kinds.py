@@ -3,7 +3,7 @@
     transaction   int64, address of the transaction block
     table         int64, the same address; number and fields are in the type
     record        {address of the fields, address of the transaction block}
-    rows          {transaction, first row}; an iterator adds {token, current row, row behind it} in memory
+    rows          {transaction, token, first row}; an iterator has {token, current row, row behind it} in memory
 
 Invariants
     Numba interns types by name, so every name holds the plugin's content hash: two versions side by side keep apart.
@@ -254,7 +254,7 @@ class _PlacedModel(models.StructModel):
 @register_model(RowsType)
 class _RowsModel(models.StructModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, [("transaction", types.int64), ("first", types.int64)])
+        super().__init__(manager, kind, [(name, types.int64) for name in ("transaction", "token", "first")])
 
 
 @register_model(RowsIteratorType)

@@ -142,16 +142,22 @@ def _store_indexed(
         fault_when(context, builder, builder.not_(optional.valid), VALUE_OUT_OF_RANGE, place)
         value, kind = optional.data, kind.type
     word = context.cast(builder, value, kind, types.int64)
-    if field.enum is not None:
-        known = cgutils.false_bit
-        for _, number in field.enum.values:
-            known = builder.or_(known, builder.icmp_signed("==", word, I64(number)))
-        fault_when(context, builder, builder.not_(known), VALUE_OUT_OF_RANGE, place)
+    check_listed(context, builder, field, word, place)
     transaction = builder.extract_value(record, 1)
     arena = load_word(builder, transaction, ARENA_ADDRESS)
     row = builder.sub(builder.sub(builder.extract_value(record, 0), arena), I64(ROW_HEADER_SIZE))
     arguments = [transaction, I64(owner.number), row, I64(owner.index_numbers[field.name]), word]
     call_operation(context, builder, assign_indexed, types.void, arguments)
+
+
+def check_listed(context: Any, builder: Any, field: FieldLayout, word: Any, place: Any = None) -> None:
+    """Generate: fault VALUE_OUT_OF_RANGE if the field is an enum that does not list the number."""
+    if field.enum is None:
+        return
+    known = cgutils.false_bit
+    for _, number in field.enum.values:
+        known = builder.or_(known, builder.icmp_signed("==", word, I64(number)))
+    fault_when(context, builder, builder.not_(known), VALUE_OUT_OF_RANGE, place)
 
 
 def call_operation(context: Any, builder: Any, operation: Any, result: Any, arguments: list[Any]) -> Any:

@@ -23,7 +23,7 @@ from numba.extending import infer_getattr, intrinsic
 from statevec.engine.plugin import operations
 from statevec.engine.plugin.native_arithmetic import PluginTypeError, describe, is_integer
 from statevec.engine.plugin.native_kinds import I64, RowsIteratorType, RowsType, TableType
-from statevec.engine.plugin.native_records import call_operation, make_record
+from statevec.engine.plugin.native_records import call_operation, check_listed, make_record
 
 Generator = Callable[[Any, Any, TableType, list[Any]], Any]
 
@@ -63,6 +63,11 @@ def _to_edit(operation: Any) -> Generator:
     )
 
 
+def _insert(context: Any, builder: Any, table: TableType, args: Any) -> Any:
+    check_listed(context, builder, table.edit.field(table.record.key), args[1])
+    return _to_edit(operations.insert_record)(context, builder, table, args)
+
+
 def _delete(context: Any, builder: Any, table: TableType, args: Any) -> Any:
     arguments = [args[0], I64(table.number), args[1]]
     call_operation(context, builder, operations.delete_record, types.void, arguments)
@@ -78,7 +83,7 @@ READING: dict[str, tuple[Callable[[TableType], Any], Generator]] = {
 }
 WRITING: dict[str, tuple[Callable[[TableType], Any], Generator]] = {
     "edit": (lambda table: table.edit, _to_edit(operations.edit_record)),
-    "insert": (lambda table: table.edit, _to_edit(operations.insert_record)),
+    "insert": (lambda table: table.edit, _insert),
     "delete": (lambda table: types.void, _delete),
 }
 METHODS = (*READING, *WRITING, "where", "unique", "ascending", "descending")
@@ -191,6 +196,7 @@ def _rows(method: str, order: int, kinds: tuple[str, ...]) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             made = cgutils.create_struct_proxy(rows)(context, builder)
             made.transaction = args[0]
+            made.token = _token(context, builder, table.number, args[0])
             arguments = [args[0], I64(table.number), I64(index), I64(order), args[2]]
             made.first = call_operation(context, builder, operations.rows_first, types.int64, arguments)
             return made._getvalue()
@@ -205,10 +211,13 @@ ascending = _rows("ascending", operations.ASCENDING, ("ordered",))
 descending = _rows("descending", operations.DESCENDING, ("ordered",))
 
 
-def _begin(context: Any, builder: Any, kind: RowsIteratorType, transaction: Any, first: Any) -> Any:
+def _token(context: Any, builder: Any, table: int, transaction: Any) -> Any:
+    """Generate: what the loop's first turn compares with. Rows may be kept: it is taken when they are found."""
+    return call_operation(context, builder, operations.rows_begin, types.int64, [transaction, I64(table)])
+
+
+def _begin(context: Any, builder: Any, kind: RowsIteratorType, transaction: Any, token: Any, first: Any) -> Any:
     made = cgutils.create_struct_proxy(kind)(context, builder)
-    table = I64(kind.record_type.number)
-    token = call_operation(context, builder, operations.rows_begin, types.int64, [transaction, table])
     made.transaction = transaction
     made.token = cgutils.alloca_once_value(builder, token)
     made.current = cgutils.alloca_once_value(builder, I64(0))
@@ -221,13 +230,13 @@ def _iterate_table(context: Any, builder: Any, signature: Any, args: Any) -> Any
     kind = signature.return_type
     arguments = [args[0], I64(kind.record_type.number), I64(0), I64(operations.ROW_ORDER), I64(0)]
     first = call_operation(context, builder, operations.rows_first, types.int64, arguments)
-    return _begin(context, builder, kind, args[0], first)
+    token = _token(context, builder, kind.record_type.number, args[0])
+    return _begin(context, builder, kind, args[0], token, first)
 
 
 @lower_builtin("getiter", RowsType)
 def _iterate_rows(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    transaction, first = (builder.extract_value(args[0], number) for number in (0, 1))
-    return _begin(context, builder, signature.return_type, transaction, first)
+    return _begin(context, builder, signature.return_type, *(builder.extract_value(args[0], n) for n in range(3)))
 
 
 @lower_builtin("iternext", RowsIteratorType)
