@@ -42,7 +42,8 @@ def test_offsets_of_the_arena_are_what_the_documentation_says() -> None:
     assert (arena_layout.ROW_STATUS, arena_layout.ROW_TOUCHED, arena_layout.ROW_HEADER_SIZE) == (16, 20, 24)
     assert (arena_layout.DIRECTORY, arena_layout.TABLE_SIZE, arena_layout.INDEX_SIZE) == (4096, 768, 64)
     assert (transaction_layout.UNDO_USED, transaction_layout.TOUCHED_COUNT) == (32, 56)
-    assert transaction_layout.TRANSACTION_SIZE == 256 + 64 * 64
+    assert transaction_layout.OPEN_LEVEL_LINES == 256 + 64 * 64
+    assert transaction_layout.TRANSACTION_SIZE == transaction_layout.OPEN_LEVEL_LINES + 16 * 32
 
 
 def test_an_empty_arena_is_sound_and_the_same_wherever_it_is() -> None:
