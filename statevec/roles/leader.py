@@ -78,12 +78,12 @@ class Leader:
     def __init__(self, instance: Instance, config: Config, taken: Taken) -> None:
         self.instance = instance
         self.config = config
-        self.execution = taken.follower.execution
-        self.plugin = taken.follower.plugin
+        self.execution = taken.following.execution
+        self.plugin = taken.following.versions.plugin
         self.log = taken.log
         self.journaler = taken.journaler
         self.rings: list[EngineRing] = []
-        self.sources = number_sources([*config.rings, RingConfig(ADMIN_RING)], taken.history.sources)
+        self.sources = number_sources([*config.rings, RingConfig(ADMIN_RING)], taken.following.history.sources)
         self.epoch = 0
         self._taken = taken
         self._desk: AdminDesk | None = None
@@ -128,8 +128,8 @@ class Leader:
             (loop_layout.BATCH, engine.batch_size),
             (loop_layout.IDLE, STRATEGIES[engine.idle]),
             (loop_layout.POISON_LIMIT, engine.poison_limit),
-            (loop_layout.NEXT_POSITION, self._taken.position),
-            (loop_layout.PUBLISHED, self._taken.position),
+            (loop_layout.NEXT_POSITION, self._taken.following.position),
+            (loop_layout.PUBLISHED, self._taken.following.position),
             (loop_layout.LAST_TIME_NS, self.execution.arena.load_i64(row + engine_state.CLOCK_LAST_TIME_NS)),
         ):
             self.execution.block.store_i64(offset, value)
@@ -189,11 +189,11 @@ class Leader:
 
     def _open_desk(self) -> AdminDesk:
         """The admin ring and what is under way there; it begins with what the last leader left undone."""
-        history = self._taken.follower.history
+        history = self._taken.following.versions.history
         logic_version = self.execution.block.load_i64(LOGIC_VERSION)
         history.decide(Decider(logic_version, self.plugin.name, self.plugin.version, self.plugin.content_hash))
         ring = open_admin_ring(self.instance, self.sources[ADMIN_RING], self.execution, self.config.instance.group)
-        left = self._taken.history.pending
+        left = self._taken.following.history.pending
         return AdminDesk(self.instance, self.config, self.execution, self.plugin, history, ring, left)
 
     def control(self, stop_asked: Callable[[float], bool], decided: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from statevec.engine import engine_state
@@ -30,20 +30,18 @@ from statevec.engine.instance import Instance, LeaderRecord
 from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.engine.replay import replay
 from statevec.engine.store import PluginStore
-from statevec.engine.versions import VersionFollower, first_decider
+from statevec.engine.versions import first_decider
 from statevec.ipc import log_layout
-from statevec.ipc.faults import COMMITTED
 from statevec.ipc.log import attach_log, create_log, released_offset
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
-from statevec.journal.admin_layout import BLOCK, RING_ATTACH_FORMAT, AdminCommand
-from statevec.journal.entry_layout import ADMIN, CUTOVER, ENTRY_HEADER_SIZE, RING_ATTACH
-from statevec.journal.entry_view import Entry
+from statevec.journal.entry_layout import ENTRY_HEADER_SIZE
 from statevec.journal.journaler import Journaler
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import recover
 from statevec.roles.cursor import read_cursor
 from statevec.roles.events import report
+from statevec.roles.following import Following
 from statevec.state.tables import find
 
 FLUSH_PAUSE_SECONDS = 0.001
@@ -54,34 +52,13 @@ class TakeoverError(Exception):
 
 
 @dataclass
-class History:
-    """What the log says beside the state: which ring is which source, and an order to cut over not yet carried out."""
-
-    sources: dict[str, int] = field(default_factory=dict)
-    pending: AdminCommand | None = None
-
-    def note(self, entry: Entry) -> None:
-        """Take in an entry of the engine's own."""
-        if entry.kind == RING_ATTACH:
-            _, source, name = RING_ATTACH_FORMAT.unpack_from(entry.input, BLOCK)
-            self.sources[name.rstrip(b"\0").decode()] = source
-        elif entry.kind == ADMIN and entry.outcome == COMMITTED:
-            self.pending = AdminCommand.decode(entry.input)
-        elif entry.kind == CUTOVER or (entry.kind == ADMIN and entry.source == 0):
-            self.pending = None  # it was carried out, or the engine said that it cannot be any more
-
-
-@dataclass
 class Taken:
     """What a leader begins with."""
 
     log: Segment
     journaler: Journaler
-    history: History
-    position: int
-    """Where the next entry goes."""
-    follower: VersionFollower
-    """Execution and plugin as the log left them."""
+    following: Following
+    """State, versions and history at the log's end, where the next entry goes."""
 
 
 def take_over(
@@ -107,14 +84,13 @@ def take_over(
         journaler.stop()
         log = _replace_log(instance, config, log, position)
         journaler = _start_journaler(instance, config, log)
-    history = History()
     try:
-        follower = _replay(instance, config, position, history, configured)
+        following = _replay(instance, config, position, configured)
     except BaseException:
         journaler.stop()
         raise
-    report("recovered", sequence=follower.execution.sequence, position=position, adopted_log=adopted)
-    return Taken(log, journaler, history, position, follower)
+    report("recovered", sequence=following.execution.sequence, position=position, adopted_log=adopted)
+    return Taken(log, journaler, following)
 
 
 def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecord | None) -> int:
@@ -132,29 +108,20 @@ def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecor
     return known
 
 
-def _replay(
-    instance: Instance, config: Config, position: int, history: History, configured: Callable[[], LoadedPlugin]
-) -> VersionFollower:
+def _replay(instance: Instance, config: Config, position: int, configured: Callable[[], LoadedPlugin]) -> Following:
     """Execute the journal again up to `position`, through every cutover, with versions from the store."""
     reader = JournalReader(instance.journal_directory)
-    store = PluginStore(instance.directory)
     first = first_decider(reader)
-    plugin = configured() if first is None else store.load(first.content_hash)
-    tier = config.engine.tier
-    execution = Execution(plugin.table_specs, plugin.dispatch(tier), max_entry=instance.genesis.max_entry)
-    follower = VersionFollower(execution, plugin, tier, store.load)
-
-    def notice(entry: Entry) -> None:
-        follower(entry)
-        history.note(entry)
-
-    result = replay(execution, reader, position, notice)
+    plugin = configured() if first is None else PluginStore(instance.directory).load(first.content_hash)
+    following = Following.from_genesis(instance, plugin, config.engine.tier)
+    result = replay(following.execution, reader, position, following.notice)
     if result.difference is not None:
         raise TakeoverError(
             f"executing the journal again gives something else at sequence={result.difference.sequence} "
             f"position={result.difference.position}; run: statevec verify --instance {instance.directory}"
         )
-    return follower
+    following.position = position
+    return following
 
 
 def find_log(instance: Instance) -> Segment | None:
