@@ -108,8 +108,9 @@ def _lines(entry: Entry, decoded: dict[str, Any]) -> Iterator[str]:
         f"{entry.sequence:>10}  {_time(entry.timestamp_ns)}  {entry.kind_name:<15}  {entry.source:>6}  "
         f"{outcome:<22}  {hex64(entry.digest)}"
     )
-    if "rejection" in decoded:
-        yield _line("because", decoded["rejection"])
+    because = decoded.get("rejection", decoded.get("fault"))
+    if because is not None:
+        yield _line("because", because)
     if decoded["input"] is not None:
         yield _line("input", _message(decoded["input"]))
     for output in decoded["outputs"]:

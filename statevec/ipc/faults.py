@@ -12,6 +12,7 @@ Invariant: numbers are part of the journal's format. They are never reused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -87,6 +88,29 @@ def outcome_name(outcome: int) -> str:
     if outcome <= INVARIANT_VIOLATED:
         return f"INVARIANT_VIOLATED({INVARIANT_VIOLATED - outcome})"
     return OUTCOME_NAMES.get(outcome, f"UNKNOWN({outcome})")
+
+
+OUTCOME_TEXTS: dict[int, str] = {
+    **{outcome: str(fault.__doc__) for outcome, fault in FAULTS.items()},
+    PLUGIN_FAULT: "The handler raised an error of its own: assert, raise, or None where a value must be.",
+    NO_HANDLER: "The plugin has no handler for this message, or for timers.",
+    POISONED: "Running it ended the engine's process again and again, so it was not run any more.",
+    DUPLICATE_INPUT: "The producer sent a sequence that was there already.",
+}
+"""What each of the engine's outcomes means, in a sentence."""
+
+
+def reason_of(outcome: int, rejections: Mapping[int, str], invariants: Sequence[str]) -> str:
+    """Why a transaction was not committed: its rejection's text, its invariant's name, or the outcome in a sentence.
+
+    `rejections` (by code) and `invariants` (by number) are the plugin's; the text is empty where they do not know.
+    """
+    if outcome > 0:
+        return rejections.get(outcome, "")
+    if outcome <= INVARIANT_VIOLATED:
+        number = INVARIANT_VIOLATED - outcome
+        return invariants[number] if number < len(invariants) else ""
+    return OUTCOME_TEXTS.get(outcome, "")
 
 
 def fault_if(condition: bool, outcome: int) -> None:

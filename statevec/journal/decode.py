@@ -14,7 +14,7 @@ Nothing here keeps state: a crash leaves nothing behind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 from functools import cache
 from importlib.resources import files
@@ -24,8 +24,9 @@ import numpy as np
 
 from statevec.codecs.errors import SbeError
 from statevec.codecs.schema import Schema
+from statevec.ipc.faults import reason_of
 from statevec.ipc.memory import MASK64
-from statevec.journal.entry_layout import COMMAND
+from statevec.journal.entry_layout import COMMAND, TIMER
 from statevec.journal.entry_view import Change, Entry, Output
 from statevec.state.records import TableSpec
 
@@ -80,19 +81,22 @@ class EntryDecoder:
         tables: Mapping[int, TableSpec] | None = None,
         rejections: Mapping[int, str] | None = None,
         enums: Mapping[tuple[str, str], type[IntEnum]] | None = None,
+        invariants: Sequence[str] = (),
     ) -> None:
-        """`enums` are the enums of records' fields, by (table's name, field's name)."""
+        """`enums` are those of records' fields, by (table's name, field's name), `invariants` names by number."""
         self._schema = schema
         self._tables = dict(tables or {})
         self._rejections = dict(rejections or {})
         self._enums = dict(enums or {})
+        self._invariants = tuple(invariants)
 
     def entry(self, entry: Entry) -> dict[str, Any]:
         """Everything an entry says, decoded."""
         found: dict[str, Any] = {name: getattr(entry, name) for name in HEADER_NUMBERS}
         found |= {"kind": entry.kind_name, "outcome": entry.outcome_name, "outcome_code": entry.outcome}
-        if entry.outcome in self._rejections:
-            found["rejection"] = self._rejections[entry.outcome]
+        reason = reason_of(entry.outcome, self._rejections, self._invariants)
+        if reason and entry.kind in (COMMAND, TIMER):
+            found["rejection" if entry.outcome > 0 else "fault"] = reason
         found |= {"gap": entry.gap, "hash": hex64(entry.hash), "digest": hex64(entry.digest)}
         found["input"] = self.input(entry)
         found["outputs"] = [self.output(output) for output in entry.outputs()]

@@ -54,6 +54,7 @@ def test_journal_prints_inputs_outputs_and_changes_decoded(recorded):
     assert rejected["rejection"] == "the account does not hold that much"
     assert timer["input"]["message"] == "TimerFired"
     assert (nonsense["outcome_code"] < 0, nonsense["input"]["bytes"]) == (True, b"nonsense".hex())
+    assert nonsense["fault"] == "The header names another schema."
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,8 @@ def test_the_table_shows_what_happened_in_words(recorded):
     text = run(journal, recorded)
     assert "Transfer account=7 direction=IN amount=100" in text
     assert "Receipt account=7 balance=100" in text
-    assert "the account does not hold that much" in text
+    assert "because   the account does not hold that much" in text
+    assert "because   The header names another schema." in text
     assert "2023-11-14T22:13:20.000000002" in text
 
 

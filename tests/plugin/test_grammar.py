@@ -62,6 +62,7 @@ IN_HANDLERS = [
     ("x = message.a @ 3", "matrices"),
     ("x = isinstance(message.a, int)", "types are known"),
     ("x = PAIR[:1]", "slices nothing"),
+    ("x = message.side == Side.BYU", r"Side has no member 'BYU' \(members: BUY, SELL\)"),
 ]
 
 
@@ -90,9 +91,13 @@ AT_MODULE_LEVEL = [
     ("def f(n=[]):\n    return n", "a default is a constant"),
     ("def f(*n):\n    return n", "name each argument"),
     ("@probe.on('Nothing')\ndef f(tx, message):\n    pass", "the schema has no message 'Nothing'"),
-    ("@probe.on('Probe')\ndef f(tx):\n    pass", "takes two arguments"),
+    ("@probe.on('Probe')\ndef f(tx):\n    tx.reject(message.a)", r"f takes two arguments: \(tx, message\)"),
+    ("@probe.on_timer\ndef f(tx, timer_id, more):\n    pass", r"two arguments: \(tx, timer_id\)"),
     ("@probe.on('Probe')\nasync def f(tx, m):\n    pass", "module level"),
     ("@probe.record(capacity=1)\nclass R:\n    a: i64", "exactly one Key"),
+    ("@probe.record(capacity=0)\nclass R:\n    a: Key[i64]", "the capacity of record R is a number of records"),
+    ("@probe.record(capacity=1.5)\nclass R:\n    a: Key[i64]", "not 1.5"),
+    ("@probe.record(capacity=10_000_000_000)\nclass R:\n    a: Key[i64]", "arena too large.*table is rs: capacity="),
     ("@probe.record(capacity=1)\nclass R:\n    a: Key[f64]", "can be indexed"),
     ("@probe.record(capacity=1)\nclass R:\n    a: Key[i64]\n    b: int", "of no kind"),
     ("@probe.record(capacity=1)\nclass R:\n    a: Key[i64]\n    b: Ordered[u64]", "no order"),
@@ -119,8 +124,12 @@ def test_what_is_no_plugin_is_said_so(tmp_path: Path) -> None:
         load_plugin(directory)
     (directory / "__init__.py").unlink()
     (directory / "probe.py").write_text("def f(:\n")
-    with pytest.raises(PluginError, match=r"probe.py:1: invalid syntax"):
+    with pytest.raises(PluginError, match=r"probe.py:1: invalid syntax\n"):
         load_plugin(directory)
+    (directory / "__init__.py").write_text("def f(\n")
+    with pytest.raises(PluginError, match=r"__init__.py:1: invalid syntax: '\(' was never closed"):
+        load_plugin(directory)
+    (directory / "__init__.py").unlink()
     (directory / "probe.py").write_text(HEAD.replace("probe.xml", "other.xml"))
     with pytest.raises(PluginError, match=r"probe.py:5: .*other.xml"):
         load_plugin(directory)

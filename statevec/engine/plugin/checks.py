@@ -17,12 +17,20 @@ PLUGIN_NAMES = {
     *("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "bool", "f64"),
 }
 
+ROOT_ARGUMENTS = {
+    "on": "(tx, message)",
+    "on_timer": "(tx, timer_id)",
+    "invariant": "(tx, record), or (tx, table) with whole_table=True",
+    "migrate": "(old, new)",
+}
+
 
 def check_source(source: PluginSource) -> None:
     """Refuse what could break determinism or the agreement of the tiers."""
     for index, statement in enumerate(source.tree.body):
         _module_statement(source, statement, index)
     for function in source.functions.values():
+        _two_arguments(source, function)
         FunctionGrammar(source, function)
         BoundCheck(function, source.error)
         NumberCheck(function, source.error)
@@ -65,6 +73,12 @@ def _decorators(source: PluginSource, function: ast.FunctionDef) -> None:
         raise source.error("decorators are those of the plugin: on, on_timer, invariant, migrate", function)
     if len(function.decorator_list) > 1:
         raise source.error("a function has one decorator", function)
+
+
+def _two_arguments(source: PluginSource, function: ast.FunctionDef) -> None:
+    wanted = ROOT_ARGUMENTS.get(source.root_decorator(function))
+    if wanted is not None and len(function.args.posonlyargs + function.args.args) != 2:
+        raise source.error(f"{function.name} takes two arguments: {wanted}", function)
 
 
 def _module_class(source: PluginSource, statement: ast.ClassDef) -> None:

@@ -155,6 +155,8 @@ class Plugin:
 
         def declare(record: Class) -> Class:
             name = record.__name__
+            if type(capacity) is not int or capacity < 1:
+                raise PluginError(f"the capacity of record {name} is a number of records, not {capacity!r}")
             made = self._record(record, name, table or table_name(name), capacity)
             if any(made.table == each.table or name == each.name for each in self.declarations.records.values()):
                 raise PluginError(f"a record or table of that name exists already: {name} ({made.table})")

@@ -30,4 +30,4 @@ def enums_of(plugin: LoadedPlugin) -> dict[tuple[str, str], type[IntEnum]]:
 
 def decoder_for(plugin: LoadedPlugin) -> EntryDecoder:
     """A decoder of entries that this plugin decided."""
-    return EntryDecoder(plugin.schema, tables_of(plugin), plugin.rejections, enums_of(plugin))
+    return EntryDecoder(plugin.schema, tables_of(plugin), plugin.rejections, enums_of(plugin), plugin.invariants)

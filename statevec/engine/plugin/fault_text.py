@@ -11,8 +11,6 @@ import ctypes
 import pickle
 from pathlib import Path
 
-from statevec.ipc.faults import Fault
-
 DATA = 0
 LENGTH = 8
 
@@ -42,5 +40,5 @@ def describe_error(error: BaseException | None, path: str) -> str:
         if trace.tb_frame.f_code.co_filename == path:
             line = trace.tb_lineno
         trace = trace.tb_next
-    text = type(error).__name__ if isinstance(error, Fault) and not str(error) else f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"{text} at {Path(path).name}:{line}" if line else text

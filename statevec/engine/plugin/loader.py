@@ -13,6 +13,7 @@ Nothing is written to the plugin's directory; a crash leaves at most a temporary
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import types
@@ -24,16 +25,18 @@ from typing import Any, Literal, Protocol
 from statevec.codecs.errors import SbeError
 from statevec.codecs.layout import MessageLayout
 from statevec.codecs.schema import Schema
-from statevec.engine.engine_state import FIRST_PLUGIN_TABLE
+from statevec.engine.engine_state import ENGINE_TABLES, FIRST_PLUGIN_TABLE
 from statevec.engine.plugin.arithmetic import MAXIMUM, MINIMUM
 from statevec.engine.plugin.checks import check_source
 from statevec.engine.plugin.declare import VERSION, Declarations, Plugin, snake_case
 from statevec.engine.plugin.errors import PluginError
+from statevec.engine.plugin.flow import local_names
 from statevec.engine.plugin.interpreted_dispatch import InterpretedDispatch
 from statevec.engine.plugin.interpreted_names import NAMES
 from statevec.engine.plugin.output_parts import output_level
 from statevec.engine.plugin.rewrite import emitted_messages, functions_with_loops, rewrite, uses_floats
 from statevec.engine.plugin.source import PluginSource, read_source
+from statevec.state.arena import ArenaLayout, lay_out_table
 from statevec.state.records import SpecificationError, TableSpec
 
 Tier = Literal["compiled", "interpreted"]
@@ -122,7 +125,8 @@ def load_plugin(directory: Path | str) -> LoadedPlugin:
     loaded = LoadedPlugin(source, module, plugin)
     _check_globals(source, module)
     loaded.table_specs = [each.table_spec() for each in plugin.declarations.records.values()]
-    _check_handlers(loaded)
+    _check_capacities(loaded)
+    _check_members(source, module)
     _check_migrations(loaded)
     _check_outputs(loaded)
     return loaded
@@ -179,18 +183,35 @@ def _is_constant(value: Any) -> bool:
     return value is None or isinstance(value, float | str | bytes)
 
 
-def _check_handlers(loaded: LoadedPlugin) -> None:
-    declared = loaded.declarations
-    functions: list[tuple[Any, str]] = [(each, "(tx, message)") for each in declared.handlers.values()]
-    functions += [
-        (each.function, "(tx, table)" if each.whole_table else "(tx, record)") for each in declared.invariants
-    ]
-    if declared.timer_handler is not None:
-        functions.append((declared.timer_handler, "(tx, timer_id)"))
-    for function, wanted in functions:
-        if function.__code__.co_argcount != 2:
-            line = loaded.source.functions[function.__name__]
-            raise loaded.source.error(f"{function.__name__} takes two arguments: {wanted}", line)
+def _check_members(source: PluginSource, module: types.ModuleType) -> None:
+    """Members of enums that functions name must be there; the interpreted tier would find it when it runs."""
+    enums = {
+        name: value
+        for name in source.globals
+        if isinstance(value := getattr(module, name), type) and issubclass(value, IntEnum) and value is not IntEnum
+    }
+    for function in source.functions.values():
+        known = enums.keys() - local_names(function)
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+                continue
+            name = node.value.id
+            if name in known and node.attr not in enums[name].__members__:
+                members = ", ".join(enums[name].__members__)
+                raise source.error(f"{name} has no member {node.attr!r} (members: {members})", node)
+
+
+def _check_capacities(loaded: LoadedPlugin) -> None:
+    """All tables together must fit into an arena."""
+    try:
+        ArenaLayout([*ENGINE_TABLES, *loaded.table_specs])
+    except SpecificationError as error:
+        sizes = [lay_out_table(spec, 0, 0).end for spec in loaded.table_specs]
+        largest = sizes.index(max(sizes))
+        spec = loaded.table_specs[largest]
+        node = loaded.source.classes[list(loaded.declarations.records)[largest]]
+        text = f"{error}; the largest table is {spec.name}: capacity={spec.capacity} size={sizes[largest]}"
+        raise loaded.source.error(text, node) from error
 
 
 def _check_migrations(loaded: LoadedPlugin) -> None:
@@ -200,9 +221,7 @@ def _check_migrations(loaded: LoadedPlugin) -> None:
     for each in declared.migrations:
         name = each.function.__name__
         text = ""
-        if each.function.__code__.co_argcount != 2:
-            text = f"{name} takes two arguments: (old, new)"
-        elif each.record not in declared.records:
+        if each.record not in declared.records:
             text = f"{each.record!r} is no record of this plugin (records: {', '.join(declared.records)})"
         elif not re.fullmatch(VERSION, each.since):
             text = f'since is the first version whose records {name} takes, such as "1.0.0", not {each.since!r}'

@@ -18,6 +18,8 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
+from statevec.codecs.native_field import is_text
+from statevec.codecs.native_types import StructType
 from statevec.engine.plugin import arithmetic
 from statevec.ipc.faults import ARITHMETIC_OVERFLOW, DIVISION_BY_ZERO, FAULT_STATUS, FAULTS, fault_if
 
@@ -81,8 +83,10 @@ def describe(kind: Any) -> str:
         name = str(plain.instance_class.__name__)
     elif isinstance(plain, types.NoneType):
         name = "None"
-    elif isinstance(plain, types.UnicodeType | types.StringLiteral):
+    elif isinstance(plain, types.UnicodeType | types.StringLiteral) or is_text(plain):
         name = "text"
+    elif isinstance(plain, StructType):
+        name = plain.struct_name
     else:
         name = getattr(plain, "words", str(plain))
     return f"{name} or None" if isinstance(kind, types.Optional) else name

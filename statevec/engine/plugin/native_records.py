@@ -79,6 +79,25 @@ class _NoComparison(AbstractTemplate):
             raise PluginTypeError("records are not compared: compare their keys")
 
 
+@infer_global(operator.truth)
+class _NoTruth(AbstractTemplate):
+    """Only a bool or a number is a condition: of all else one would have to know what of 0, nothing, empty is meant."""
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        kind = args[0]
+        hint = ""
+        if isinstance(kind, types.Optional):
+            hint = "compare it with None, or with a value"
+        elif isinstance(kind, types.IntEnumMember):
+            hint = "compare it with a member"
+        elif is_text(kind):
+            hint = 'compare it with b""'
+        elif isinstance(kind, StructType) or hasattr(kind, "words"):
+            hint = "compare a field of it, or what len() gives"
+        if hint:
+            raise PluginTypeError(f"{describe(kind)} is neither true nor false: {hint}")
+
+
 @intrinsic(prefer_literal=True)
 def store(typing_context: Any, target: Any, name: Any, value: Any) -> Any:
     """`target.name = value`, checked; `name` is a literal."""

@@ -29,6 +29,7 @@ from statevec.engine.execute import book_entry, run_entry
 from statevec.engine.execution import Execution
 from statevec.engine.plugin.declare import RecordDeclaration
 from statevec.engine.plugin.errors import PluginError
+from statevec.engine.plugin.interpreted_dispatch import InterpretedDispatch
 from statevec.engine.plugin.loader import LoadedPlugin, Tier, load_plugin
 from statevec.engine.plugin.simulated_entry import SimulatedEntry, SimulatedOutput, record_values
 from statevec.engine.plugin.source import hash_of_files, plugin_files
@@ -139,7 +140,9 @@ class Simulation:
         return self._run(entries.COMMAND, message)
 
     def advance(self, nanoseconds: int) -> list[SimulatedEntry]:
-        """Let time pass: timers that become due fire, each at its deadline; their entries."""
+        """Let time pass, in whole ns: timers that become due fire, each at its deadline; their entries."""
+        if not isinstance(nanoseconds, int) or isinstance(nanoseconds, bool):
+            raise TypeError(f"time passes in whole nanoseconds: {nanoseconds!r}")
         if nanoseconds < 0:
             raise ValueError(f"time does not run backwards: {nanoseconds}")
         target = self.now_ns + nanoseconds
@@ -186,6 +189,8 @@ class Simulation:
             (entries.INPUT_TRUE_LENGTH, len(content)),
         ):
             entry.store_i32(offset, value)
+        if isinstance(self.dispatch, InterpretedDispatch):
+            self.dispatch.last_error = None
         book_entry(execution.tx, execution.block, entry)
         length = run_entry(execution.tx, execution.block, entry, MAX_ENTRY)
         fault = execution.tx.load_i64(layout.FAULT_INFORMATION)

@@ -14,7 +14,7 @@ from statevec.codecs.handler_view import HandlerGroup, HandlerLevel, message_mak
 from statevec.codecs.header import HeaderCodec
 from statevec.engine.engine_state import FIRST_PLUGIN_TABLE
 from statevec.engine.plugin.fault_text import describe_error, describe_fault
-from statevec.ipc.faults import INVARIANT_VIOLATED, outcome_name
+from statevec.ipc.faults import INVARIANT_VIOLATED, outcome_name, reason_of
 from statevec.journal.decode import hex64
 from statevec.journal.entry_layout import ENTRY_KINDS
 from statevec.journal.entry_view import Change, Entry, Output
@@ -92,13 +92,10 @@ class SimulatedEntry:
 
     def _reason(self, fault_address: int, error: BaseException | None) -> str:
         """Why it was not committed, for people: the rejection's text, the invariant's name, the fault and its line."""
-        if self.outcome > 0:
-            return self._plugin.rejections.get(self.outcome, "")
-        if self.outcome <= INVARIANT_VIOLATED:
-            return self._plugin.invariants[INVARIANT_VIOLATED - self.outcome]
-        if self.outcome == 0:
-            return ""
-        return describe_fault(fault_address) if fault_address else describe_error(error, str(self._plugin.path))
+        place = ""
+        if INVARIANT_VIOLATED < self.outcome < 0:
+            place = describe_fault(fault_address) if fault_address else describe_error(error, str(self._plugin.path))
+        return place or reason_of(self.outcome, self._plugin.rejections, self._plugin.invariants)
 
     @cached_property
     def outputs(self) -> list[SimulatedOutput]:

@@ -71,10 +71,18 @@ def _module_name(directory: Path, files: dict[str, bytes]) -> str:
     if len(modules) != 1 or "/" in modules[0]:
         listed = ", ".join(modules) if modules else "none"
         raise PluginError(f"a plugin has exactly one Python module beside __init__.py, found: {listed}", directory)
-    body = ast.parse(files.get("__init__.py", b"")).body
+    try:
+        body = ast.parse(files.get("__init__.py", b"")).body
+    except SyntaxError as error:
+        raise _syntax_error(error, directory / "__init__.py") from None
     if len(body) > 1 or any(not _is_text(each) for each in body):
         raise PluginError("this file may hold a docstring only", directory / "__init__.py", 1)
     return modules[0]
+
+
+def _syntax_error(error: SyntaxError, path: Path) -> PluginError:
+    text = error.msg if error.msg.startswith("invalid syntax") else f"invalid syntax: {error.msg}"
+    return PluginError(text, path, error.lineno or 0)
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -91,7 +99,7 @@ def read_source(directory: Path) -> PluginSource:
     try:
         tree = ast.parse(files[name], filename=str(path))
     except SyntaxError as error:
-        raise PluginError(f"invalid syntax: {error.msg}", path, error.lineno or 0) from None
+        raise _syntax_error(error, path) from None
     source = PluginSource(directory, path, hash_of_files(files), tree)
     _collect(source)
     return source

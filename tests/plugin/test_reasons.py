@@ -1,0 +1,50 @@
+"""What a plugin's author is told: of conditions that are none, and why an entry was not committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from statevec.engine.plugin.errors import PluginError
+from statevec.engine.plugin.loader import load_plugin
+from statevec.engine.plugin.simulate import simulate
+from statevec.ipc.log_layout import MAX_INPUT
+from tests.plugin.writing import HEAD_LINES, PROBE, handler, write_plugin
+
+TIERS = ("compiled", "interpreted")
+CONDITIONS = [
+    ("if message.limit:\n    tx.reject(NO)", "an integer or None is neither true nor false: compare it with None"),
+    ("if not message.symbol:\n    tx.reject(NO)", 'text is neither true nor false: compare it with b""'),
+    ("while message.side:\n    tx.reject(NO)", "Side is neither true nor false: compare it with a member"),
+    ("item = tx.items.get(1)\nif message.a and item:\n    tx.reject(NO)", "a record Item or None is neither"),
+    ("if message:\n    tx.reject(NO)", "Probe is neither true nor false: compare a field"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), CONDITIONS)
+def test_what_is_no_condition_is_refused_with_its_line(tmp_path: Path, body: str, words: str) -> None:
+    loaded = load_plugin(write_plugin(tmp_path / "p", handler(body)))
+    with pytest.raises(PluginError, match=words) as caught:
+        loaded.dispatch("compiled")
+    assert caught.value.line == HEAD_LINES + 3 + body[: body.rindex(":\n")].count("\n")
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_each_entry_has_its_own_reason(tmp_path: Path, tier: Any) -> None:
+    directory = write_plugin(tmp_path / "p", handler("assert message.a == 0"))
+    desk = simulate(directory, tier, 0, 1)
+    place = f"probe.py:{HEAD_LINES + 3}"
+    assert desk.send("Probe", **PROBE | {"a": 1}).reason == f"AssertionError at {place}"
+    assert desk.send_bytes(b"\0" * (MAX_INPUT + 1)).reason == "Longer than MAX_INPUT."
+    assert desk.send("Poke", a=1).reason == "The plugin has no handler for this message, or for timers."
+    assert desk.send("Probe", **PROBE).reason == ""
+
+
+def test_time_passes_in_whole_nanoseconds(tmp_path: Path) -> None:
+    desk = simulate(write_plugin(tmp_path / "p", handler("tx.reject(NO)")), "interpreted", 0, 1)
+    for wrong in (1.5, True, "1"):
+        with pytest.raises(TypeError, match="whole nanoseconds"):
+            desk.advance(wrong)  # type: ignore[arg-type]
+    assert desk.now_ns == 0
