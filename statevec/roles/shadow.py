@@ -29,14 +29,15 @@ from statevec.engine.versions import VersionFollower
 from statevec.ipc.memory import Region
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
+from statevec.roles.entry_source import AT_END, EntrySource
+from statevec.roles.follow_codes import NOTICE
 from statevec.roles.shadow_ids import IdPairs
-from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, NOTICE
+from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, shadow_log, shadow_segment
 from statevec.roles.shadow_migration import MigrationCheck
 from statevec.roles.shadow_pairing import Pairing, same_layout
 from statevec.roles.shadow_plugins import Mode, Range, ShadowError, comparable_range, first_decider
 from statevec.roles.shadow_report import ShadowReport, write_report
 from statevec.roles.shadow_rules import Rule, Rules
-from statevec.roles.shadow_source import AT_END, ShadowSource
 from statevec.roles.shadow_tally import Tally
 from statevec.roles.shadow_times import CycleClock
 
@@ -49,6 +50,19 @@ PAUSE_SECONDS = 0.000_5
 TRY_MIGRATION_SECONDS = 10.0
 """How often the migration is tried on the live state, once the shadow has caught up."""
 NEVER = (1 << 63) - 1
+
+
+class ShadowRunner:
+    """Feeds entries to the kernels that run both versions, on a shadow's block."""
+
+    def __init__(self, block: Region) -> None:
+        self._block = block
+
+    def segment(self, segment: Region, first: int, cursor: Region) -> int:
+        return int(shadow_segment(self._block, segment, first, cursor))
+
+    def log(self, log: Region, reader: Region, target: Region) -> int:
+        return int(shadow_log(self._block, log, reader, target))
 
 
 class Shadow:
@@ -90,7 +104,7 @@ class Shadow:
         self._started = time.monotonic()
         self._drained_at = -CAUGHT_UP_SECONDS
         self._finished = False
-        self._source = ShadowSource(instance, self.execution, self.block)
+        self._source = EntrySource(instance, self.execution, ShadowRunner(self.block))
 
     @property
     def decider(self) -> LoadedPlugin:

@@ -38,24 +38,16 @@ from statevec.journal import entry_layout as entries
 from statevec.journal.entry import VALID, check_entry
 from statevec.journal.reader_kernels import next_entry
 from statevec.roles import shadow_layout as layout
+from statevec.roles.follow_codes import DAMAGED, ENTRIES_PER_CALL, GOES_ON, NOTICE, PAUSED
 from statevec.roles.shadow_match import count_rules, match_entry
 from statevec.state.transaction_layout import TRANSACTION_SIZE
 
-GOES_ON = 0
 DIFFERS = -30
 """The versions differ on the entry, as far as kernels can tell; both results lie in the scratch entries."""
 DECIDER_DIFFERS = -31
 """The deciding version gave another digest than the entry has."""
-NOTICE = -32
-"""The entry says who leads or decides from here on; it lies in the decider's scratch entry."""
 REACHED = -33
 """The sequence after which to stop was reached."""
-PAUSED = -34
-"""Nothing special: the caller should have a say."""
-DAMAGED = -35
-"""What was copied from the log is no entry that follows."""
-
-ENTRIES_PER_CALL = 4096
 
 
 @kernel

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from statevec.ipc.kernel import plain
-from statevec.roles import shadow_source
+from statevec.roles import shadow
 from statevec.roles.shadow_plugins import Mode
 from statevec.roles.shadow_report import ShadowReport
 from statevec.roles.shadow_rules import Rule
@@ -33,7 +33,7 @@ def test_plain_kernels_find_what_the_compiled_find(tmp_path: Path, mode: Mode, m
     compiled = shadow_of(made, candidate, mode, RULES)
     assert compiled.expected > 5
     assert compiled.unexpected > 5
-    monkeypatch.setattr(shadow_source, "shadow_segment", plain(shadow_source.shadow_segment))
+    monkeypatch.setattr(shadow, "shadow_segment", plain(shadow.shadow_segment))
     assert without_times(shadow_of(made, candidate, mode, RULES)) == without_times(compiled)
 
 

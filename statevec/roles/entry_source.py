@@ -1,8 +1,8 @@
-"""Where a shadow's entries come from: the journal's segment files, then the live log, back to the files when lapped.
+"""Where a follower's entries come from: the journal's segment files, then the live log, back to the files when lapped.
 
 Invariants
-    Every entry is run once, in order, from genesis on: the position is all there is to carry over.
-    In the live log the shadow follows *appended*: it is private memory that follows, nothing leaves the process.
+    Every entry is run once, in order, from where the follower begins: the position is all there is to carry over.
+    In the live log the follower goes up to *appended*: it is private memory that follows, nothing leaves the process.
     The log is mapped read-only. Below its written position the files are whole; without a log they are read to their
     end, and damage below what is durable is an error.
 
@@ -12,6 +12,7 @@ The source writes nothing. A crash leaves nothing.
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance
@@ -26,7 +27,7 @@ from statevec.journal.entry import CHECK_NAMES
 from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import NO_LIMIT, JournalReader, chain_cursor, make_cursor
 from statevec.journal.reader_kernels import END_OF_RANGE, STOPPED
-from statevec.roles.shadow_kernels import DAMAGED, PAUSED, shadow_log, shadow_segment
+from statevec.roles.follow_codes import DAMAGED, PAUSED
 
 AT_END = 1
 """`step`: everything that is there was run."""
@@ -34,15 +35,25 @@ LOG_CHECK_SECONDS = 0.5
 """How often a source that finds nothing looks whether there is another log segment of that name by now."""
 
 
-class ShadowSource:
-    """Feeds the entries of an instance to the shadow kernels, from position 0; `execution` is the decider's."""
+class Runner(Protocol):
+    """Runs entries natively, `ENTRIES_PER_CALL` at most; both answer a code of `follow_codes`, or of their own."""
 
-    def __init__(self, instance: Instance, execution: Execution, shadow: Region) -> None:
+    def segment(self, segment: Region, first: int, cursor: Region) -> int:
+        """Run those of a mapped segment file from the cursor on; also codes of `reader_kernels.next_entry`."""
+
+    def log(self, log: Region, reader: Region, target: Region) -> int:
+        """Run those of the live log, each copied to `target` first; also codes of `ipc.log_kernels`."""
+
+
+class EntrySource:
+    """Feeds the entries of an instance to `runner` from `position` on; `execution` is the state there."""
+
+    def __init__(self, instance: Instance, execution: Execution, runner: Runner, position: int = 0) -> None:
         self._instance = instance
         self._execution = execution
-        self._shadow = shadow
+        self._runner = runner
         self._files = JournalReader(instance.journal_directory, instance.genesis.unit)
-        self._cursor: Region | None = self._cursor_at(0)
+        self._cursor: Region | None = self._cursor_at(position)
         self._reader = Region.allocate(READER_SIZE)
         self._copy = Region.allocate(instance.genesis.max_entry)
         self._log: Segment | None = None
@@ -97,11 +108,11 @@ class ShadowSource:
         return max(0, load_acquire(self._log.region, log_layout.APPENDED) - self.position)
 
     def step(self) -> int:
-        """Run some entries: a code of `shadow_kernels`, or AT_END. Raises `JournalError` and `LogError`."""
+        """Run some entries: a code of the runner, or AT_END. Raises `JournalError` and `LogError`."""
         if self._cursor is not None:
             return self._step_files(self._cursor)
         assert self._log is not None
-        answer = int(shadow_log(self._shadow, self._log.region, self._reader, self._copy))
+        answer = self._runner.log(self._log.region, self._reader, self._copy)
         if answer == EMPTY:
             self._find_log()
             return AT_END
@@ -123,7 +134,7 @@ class ShadowSource:
         segment = self._files.segment_at(position) if position < limit else None
         if segment is None:
             return self._end_of_files(cursor)
-        answer = int(shadow_segment(self._shadow, self._files.region(segment), segment.first, cursor))
+        answer = self._runner.segment(self._files.region(segment), segment.first, cursor)
         if answer == STOPPED:
             return self._end_of_files(cursor)
         return PAUSED if answer == END_OF_RANGE else answer
