@@ -19,7 +19,7 @@ import click
 
 from statevec.codecs.errors import SbeError, ValueTypeError
 from statevec.codecs.framing import FRAMINGS
-from statevec.codecs.json_form import to_plain, values_of_json
+from statevec.codecs.json_form import parse_json, to_plain, values_of_json
 from statevec.codecs.message_file import MessageFile
 from statevec.codecs.message_view import MessageView
 from statevec.codecs.schema import Schema
@@ -134,10 +134,7 @@ def encode(schema: Path, file: Any, output: Any, framing: str) -> None:
 
 
 def _encoded(schema: Schema, line: bytes) -> bytes:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueTypeError(f"not JSON: {error}") from error
+    found = parse_json(line)
     if not isinstance(found, dict) or not isinstance(found.get("message"), str) or "fields" not in found:
         raise ValueTypeError('not an object {"message": …, "fields": …}')
     version = found.get("version", schema.version)

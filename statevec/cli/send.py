@@ -38,7 +38,6 @@ def send(message: str, values: str, instance: str, ring: str, timeout: float, st
 
         statevec send RiskConfig '{"instrument": 7, "risk_switch": "RISK_OFF"}' --instance DIR
     """
-    fields = _parse(values)
     from statevec.codecs.errors import SbeError
     from statevec.engine.instance import open_instance
     from statevec.engine.store import PluginStore
@@ -50,22 +49,12 @@ def send(message: str, values: str, instance: str, ring: str, timeout: float, st
         raise SendError(f"{opened.directory} has no ring {ring!r}{known}")
     plugin = PluginStore(opened.directory).load(leader.content_hash)
     try:
-        encoded = plugin.schema.encode(message, fields)
+        encoded = plugin.schema.from_json(message, values)
     except SbeError as error:
         raise click.UsageError(str(error)) from error
     entry = _offer_and_wait(instance, leader, ring, encoded, timeout)
     _show(entry, plugin, style)
     return 0 if entry.outcome == 0 else 1
-
-
-def _parse(values: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(values)
-    except json.JSONDecodeError as error:
-        raise click.UsageError(f"not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise click.UsageError(f"expected a JSON object of field values, got {type(fields).__name__}")
-    return fields
 
 
 def _offer_and_wait(instance: str, leader: LeaderRecord, ring: str, encoded: bytes, timeout: float) -> Entry:
@@ -105,12 +94,14 @@ def _wait_for_entry(reader: LogReader, source: int, sequence: int, timeout: floa
 
 
 def _show(entry: Entry, plugin: LoadedPlugin, style: str) -> None:
+    from statevec.ipc.faults import reason_of
+
     outputs = [plugin.schema.decode(output.message) for output in entry.outputs()]
     facts: dict[str, Any] = {
         "sequence": entry.sequence,
         "outcome": entry.outcome,
         "outcome_name": entry.outcome_name,
-        "reason": plugin.rejections.get(entry.outcome),
+        "reason": reason_of(entry.outcome, plugin.rejections, plugin.invariants) or None,
         "changes": len(entry.changes()),
         "outputs": [{"message": view.layout.name, **view.to_dict()} for view in outputs],
     }
@@ -118,7 +109,8 @@ def _show(entry: Entry, plugin: LoadedPlugin, style: str) -> None:
         click.echo(json.dumps(facts, default=str))
         return
     reason = f" ({facts['reason']})" if facts["reason"] else ""
-    click.echo(f"entry {entry.sequence}: {entry.outcome_name}{reason}, {facts['changes']} records changed")
+    changed = "1 record" if facts["changes"] == 1 else f"{facts['changes']} records"
+    click.echo(f"entry {entry.sequence}: {entry.outcome_name}{reason}, {changed} changed")
     for output in facts["outputs"]:
         values = ", ".join(f"{key}={value}" for key, value in output.items() if key != "message")
         click.echo(f"  {output['message']}: {values}")

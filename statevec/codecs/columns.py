@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from statevec.codecs.errors import BlockLengthError, TruncatedError, UnknownFieldError
+from statevec.codecs.errors import BlockLengthError, TruncatedError, no_such_field
 from statevec.codecs.evolution import acting_version
 from statevec.codecs.layout import FieldLayout, MessageLayout, minimum_block_length
 from statevec.codecs.reader_fields import null_image
@@ -98,7 +98,7 @@ class Headers:
         wanted = list(known) if names is None else list(names)
         for name in wanted:
             if name not in known:
-                raise UnknownFieldError(f"there is no such field (fields: {', '.join(known)})", layout.name, name)
+                raise no_such_field(known, layout.name, name)
         numbers = self.numbers(message_name)
         versions = self._member("version")[numbers]
         self._check(layout, numbers, versions)

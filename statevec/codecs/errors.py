@@ -6,6 +6,8 @@ values that were given. The latter two know message, field path and offset, as f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class SbeError(Exception):
     """Anything that the SBE codec refuses."""
@@ -18,7 +20,8 @@ class SchemaError(SbeError):
         self.rule = rule
         self.file = file
         self.line = line
-        super().__init__(f"{file}:{line}: {rule}" if file else rule)
+        place = f"{file}:{line}" if line else file
+        super().__init__(f"{place}: {rule}" if file else rule)
 
 
 class MessageError(SbeError):
@@ -102,6 +105,11 @@ class MissingFieldError(EncodeError):
 
 class UnknownFieldError(EncodeError):
     """A value for a field that the message does not have."""
+
+
+def no_such_field(known: Iterable[str], message: str, path: str) -> UnknownFieldError:
+    """The error for a field at `path` that is none of those that are `known` there."""
+    return UnknownFieldError(f"there is no such field (fields: {', '.join(known)})", message, path)
 
 
 class UnknownMessageError(EncodeError):

@@ -32,9 +32,9 @@ from statevec.codecs.errors import (
     TextError,
     TextTooLongError,
     UnknownEnumValueError,
-    UnknownFieldError,
     ValueRangeError,
     ValueTypeError,
+    no_such_field,
 )
 from statevec.codecs.field_codec import Dialect
 from statevec.codecs.layout import LAST_VERSION, CompositeLayout, FieldLayout, attribute_name
@@ -122,7 +122,7 @@ class SbeView(BlockView):
         names = {each.name for each in self._layouts}
         for name in values:
             if name not in names:
-                raise UnknownFieldError("there is no such field", self._message, f"{self._path}{name}")
+                raise no_such_field([each.name for each in self._layouts], self._message, f"{self._path}{name}")
         for field in self._layouts:
             self._fill_field(field, values)
 

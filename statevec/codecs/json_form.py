@@ -41,13 +41,26 @@ def to_json(values: Any) -> str:
     return json.dumps(to_plain(values), ensure_ascii=False, allow_nan=False)
 
 
+def parse_json(text: str | bytes) -> Any:
+    """JSON as Python values; ValueTypeError for what is none, and for an object that has a key twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise ValueTypeError(f"not JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueTypeError(f"the key {twice!r} stands there twice")
+    return made
+
+
 def from_json(layout: MessageLayout, text: str | bytes) -> dict[str, Any]:
     """The values of a message, ready for `Schema.encode`; ValueTypeError for what is no JSON object."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueTypeError(f"not JSON: {error}", layout.name) from error
-    return values_of_json(layout, values)
+    return values_of_json(layout, parse_json(text))
 
 
 def values_of_json(layout: MessageLayout, values: Any) -> dict[str, Any]:
@@ -60,7 +73,7 @@ def values_of_json(layout: MessageLayout, values: Any) -> dict[str, Any]:
 def _level(layout: MessageLayout | GroupLayout, values: dict[str, Any], message: str, path: str) -> dict[str, Any]:
     """Names that the level does not have stay: the encoder refuses them in its own words."""
     made = dict(values)
-    _fields(layout.fields, made)
+    _fields(layout.fields, made, message, path)
     for group in layout.groups:
         entries = made.get(group.name)
         if isinstance(entries, list):
@@ -78,12 +91,14 @@ def _level(layout: MessageLayout | GroupLayout, values: dict[str, Any], message:
     return made
 
 
-def _fields(fields: tuple[FieldLayout, ...], values: dict[str, Any]) -> None:
+def _fields(fields: tuple[FieldLayout, ...], values: dict[str, Any], message: str, path: str) -> None:
     for field in fields:
         value = values.get(field.name)
         if field.composite is not None and isinstance(value, dict):
             values[field.name] = inner = dict(value)
-            _fields(field.composite.fields, inner)
+            _fields(field.composite.fields, inner, message, f"{path}{field.name}.")
+        elif any(isinstance(each, bool) for each in (value if isinstance(value, list) else [value])):
+            raise ValueTypeError(f"no field holds true or false: {json.dumps(value)}", message, f"{path}{field.name}")
         elif field.primitive.kind == "float" and field.presence != "constant":
             if isinstance(value, str):
                 values[field.name] = SPECIAL.get(value, value)

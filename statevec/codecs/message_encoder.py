@@ -22,9 +22,9 @@ from statevec.codecs.block_encoder import make_block_encoder
 from statevec.codecs.errors import (
     TextTooLongError,
     TooManyEntriesError,
-    UnknownFieldError,
     ValueRangeError,
     ValueTypeError,
+    no_such_field,
 )
 from statevec.codecs.flyweight import SbeDialect, SbeView, block_members
 from statevec.codecs.header import BYTE_ORDER_CODE, dimension_image
@@ -113,7 +113,7 @@ class LevelEncoder:
             *((each.name, DataEncoder(each, message, path)) for each in layout.data),
         ]
         self._names = frozenset(name for name, _ in self.members)
-        self._known = self._names.union(each.name for each in layout.fields)
+        self._known = [each.name for each in layout.fields] + [name for name, _ in self.members]
         self.empty_block = empty_block(layout)
         members = block_members(layout.name, layout.fields, message, path, 0)
         self._view: type[SbeView] = type(layout.name, (SbeView,), members)
@@ -129,7 +129,7 @@ class LevelEncoder:
             pass
         for name in values:
             if name not in self._known:
-                raise UnknownFieldError("there is no such field", self._message, f"{self._path}{name}")
+                raise no_such_field(self._known, self._message, f"{self._path}{name}")
         image = bytearray(self.empty_block)
         fields = {name: value for name, value in values.items() if name not in self._names}
         self._view(image, 0).fill(fields)

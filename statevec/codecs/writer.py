@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from statevec.codecs.errors import MissingFieldError, NoSpaceError, OrderError, UnknownFieldError
+from statevec.codecs.errors import MissingFieldError, NoSpaceError, OrderError, no_such_field
 from statevec.codecs.flyweight import SbeView, as_bytes
 from statevec.codecs.layout import attribute_name
 from statevec.codecs.message_encoder import DataEncoder, GroupEncoder, LevelEncoder
@@ -107,7 +107,8 @@ class LevelWriter:
         if number < 0:
             view = self._view(self._target.buffer, self._block)
             if not isinstance(getattr(type(view), attribute, None), property):
-                raise UnknownFieldError("there is no such field", self._message, f"{self._encoder._path}{attribute}")
+                known = [*(each.attribute for each in view._layouts), *(name for name, _ in self._encoder.members)]
+                raise no_such_field(known, self._message, f"{self._encoder._path}{attribute}")
             setattr(view, attribute, value)
             return
         member = self._encoder.members[number][1]

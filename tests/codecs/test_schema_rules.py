@@ -164,6 +164,11 @@ def test_an_entity_is_not_expanded_and_nothing_is_fetched(tmp_path: Path) -> Non
         Schema.parse(xml)
 
 
+def test_a_schema_that_is_not_there_is_named_without_a_line(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"none\.xml: cannot be read: No such file"):
+        Schema.load(tmp_path / "none.xml")
+
+
 def test_includes_are_relative_to_their_file(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     include = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="{}"/>'

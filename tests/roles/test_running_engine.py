@@ -203,7 +203,12 @@ def test_send_prints_the_entry_and_its_outcome(engine: EngineUnderTest, statevec
     assert facts["outputs"] == [{"message": "Total", "account": 70, "number": 0, "total": 3}]
     rejected = statevec("send", "Add", '{"account": 70, "amount": -3, "announce": 1, "ttl_ns": 0}', *instance)
     assert rejected.returncode == 1
-    assert "REJECTED(1) (an amount is not negative)" in rejected.stdout
+    assert "REJECTED(1) (an amount is not negative), 0 records changed" in rejected.stdout
+    changed = statevec("send", "Add", '{"account": 70, "amount": 3, "announce": 0, "ttl_ns": 0}', *instance)
+    assert "COMMITTED, 1 record changed" in changed.stdout
+    faulted = statevec("send", "Total", '{"account": 70, "number": 0, "total": 0}', *instance, "--format", "json")
+    assert json.loads(faulted.stdout)["outcome_name"] == "NO_HANDLER"
+    assert json.loads(faulted.stdout)["reason"] == "The plugin has no handler for this message, or for timers."
 
 
 @pytest.mark.parametrize(
@@ -211,8 +216,10 @@ def test_send_prints_the_entry_and_its_outcome(engine: EngineUnderTest, statevec
     [
         (("Subtract", "{}"), "there is no message 'Subtract'"),
         (("Add", "{"), "not JSON"),
-        (("Add", "[]"), "expected a JSON object of field values, got list"),
-        (("Add", '{"count": 1}'), "count"),
+        (("Add", "[]"), "Add: not a JSON object"),
+        (("Add", '{"count": 1}'), "Add.count: there is no such field (fields: account, amount, announce, ttl_ns)"),
+        (("Add", '{"amount": 1, "account": 1, "amount": 2}'), "the key 'amount' stands there twice"),
+        (("Add", '{"account": 1, "amount": true}'), "Add.amount: no field holds true or false: true"),
     ],
 )
 def test_send_refuses_what_cannot_be_encoded(
