@@ -79,6 +79,9 @@ def _run(scenario: Scenario) -> Review:
 @click.option("--durability", type=click.Choice(["memory", "disk"]), default="disk", show_default=True)
 @click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of market, script and venue.")
+@click.option(
+    "--upgrade/--no-upgrade", default=True, show_default=True, help="Shadow hedge version 2 and cut over to it."
+)
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Keep all files here.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def demo(
@@ -91,13 +94,15 @@ def demo(
     durability: Literal["memory", "disk"],
     tier: Literal["compiled", "interpreted"],
     seed: int,
+    upgrade: bool,
     directory: Path | None,
     form: str,
 ) -> int:
     """Run the whole main job on a small market and check its result.
 
     An engine with the hedge plugin, a feed, a desk and a venue run as processes of their own until the market is
-    played; then the journal is executed again, and every account of the run is compared.
+    played. In the middle of it hedge version 2 takes over, after its shadow has compared it. Then the journal is
+    executed again, and every account of the run is compared.
     """
     if rate is not None and speed is not None:
         raise click.UsageError("--rate and --speed exclude each other")
@@ -113,6 +118,7 @@ def demo(
             durability=durability,
             tier=tier,
             seed=seed,
+            upgrade=upgrade,
         )
         try:
             made = _run(scenario)

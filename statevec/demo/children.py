@@ -33,9 +33,11 @@ class ChildError(RuntimeError):
 class Child:
     """One process. `progress` is the last JSON object that it printed on standard output."""
 
-    def __init__(self, name: str, command: list[str], errors: Path, lasting: bool) -> None:
+    def __init__(self, name: str, command: list[str], errors: Path, lasting: bool, judged: bool = True) -> None:
         self.name = name
         self.lasting = lasting
+        self.judged = judged
+        """Whether its end is looked at by `check()`; else it is the starter's to judge."""
         self.errors = errors
         self.progress: dict[str, Any] = {}
         self.lines = 0
@@ -70,6 +72,8 @@ class Child:
     def check(self) -> None:
         """Raise `ChildError` if it ended with a failure, or ended at all and should not."""
         status = self.status
+        if not self.judged:
+            return
         if status not in (None, 0):
             raise ChildError(self.failure(f"ended with status {status}"))
         if status == 0 and self.lasting:
@@ -97,6 +101,10 @@ class Child:
         self._reader.join(seconds)
         self.check()
 
+    def join(self) -> None:
+        """Wait until all that an ended process printed was read."""
+        self._reader.join()
+
     def end(self) -> None:
         """End it whatever it takes; never raises for how it ended."""
         if self.status is None:
@@ -106,7 +114,7 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._reader.join()
+        self.join()
 
 
 class Children:
@@ -117,9 +125,9 @@ class Children:
         self.all: list[Child] = []
         directory.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, command: list[str], lasting: bool = False) -> Child:
+    def start(self, name: str, command: list[str], lasting: bool = False, judged: bool = True) -> Child:
         """Start `python COMMAND…`; a lasting one runs until `stop`. Standard error goes to DIRECTORY/NAME.stderr."""
-        child = Child(name, command, self.directory / f"{name}.stderr", lasting)
+        child = Child(name, command, self.directory / f"{name}.stderr", lasting, judged)
         self.all.append(child)
         return child
 

@@ -1,34 +1,49 @@
-"""The journal of a finished run, decoded for the review."""
+"""The journal of a finished run, decoded for the review: each entry with the schema of the version that decided it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from statevec.codecs.errors import SbeError
 from statevec.codecs.schema import Schema
 from statevec.demo.logged import LoggedEntry, Message
-from statevec.demo.participant import hedge_schema
 from statevec.engine.instance import open_instance
+from statevec.engine.store import PluginStore
+from statevec.engine.versions import decider_of
 from statevec.journal import admin_layout, entry_layout
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader
 
 
+@dataclass(frozen=True)
+class Deciding:
+    """A version that decided."""
+
+    version: str
+    schema: Schema
+
+
 def read_log(instance: Path) -> list[LoggedEntry]:
     """Every entry of the journal, in order, with inputs and outputs decoded."""
     opened = open_instance(instance)
-    schema = hedge_schema()
+    store = PluginStore(opened.directory)
+    deciders: dict[int, Deciding] = {}
     rings: dict[int, str] = {}
     entries = []
     for entry in JournalReader(opened.journal_directory, opened.genesis.unit).entries():
         if entry.kind == entry_layout.RING_ATTACH:
             _, source, name = admin_layout.RING_ATTACH_FORMAT.unpack_from(entry.input, admin_layout.BLOCK)
             rings[source] = name.rstrip(b"\0").decode()
-        entries.append(_logged(entry, schema, rings))
+        said = decider_of(entry)
+        if said is not None:
+            deciders[said.logic_version] = Deciding(said.version, store.load(said.content_hash).schema)
+        entries.append(_logged(entry, deciders[entry.logic_version], rings))
     return entries
 
 
-def _logged(entry: Entry, schema: Schema, rings: dict[int, str]) -> LoggedEntry:
+def _logged(entry: Entry, decider: Deciding, rings: dict[int, str]) -> LoggedEntry:
+    schema = decider.schema
     command = entry.kind == entry_layout.COMMAND
     return LoggedEntry(
         sequence=entry.sequence,
@@ -40,6 +55,7 @@ def _logged(entry: Entry, schema: Schema, rings: dict[int, str]) -> LoggedEntry:
         outcome=entry.outcome,
         message=_message(schema, entry.input) if command else None,
         outputs=[message for output in entry.outputs() if (message := _message(schema, output.message)) is not None],
+        version=decider.version,
     )
 
 

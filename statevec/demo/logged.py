@@ -26,6 +26,8 @@ class LoggedEntry(NamedTuple):
     outcome: int
     message: Message | None
     outputs: list[Message]
+    version: str = ""
+    """Of the logic that decided."""
 
     @property
     def committed(self) -> bool:

@@ -5,6 +5,7 @@ It compares three accounts of the same run that know nothing of each other: what
 
     lost         offered numbers that are not in the log; outputs of the log that the venue did not receive
     duplicated   offered numbers that are in the log twice; outputs or order ids that the venue received twice
+    upgrade      what the operator's commands said of the cutover, and which version decided what, as the log tells
     latency      from an offer to the transaction's time in the engine, over all inputs
 
 Invariant: `problems` is empty if and only if everything is as it should be.
@@ -22,6 +23,7 @@ from statevec.demo.limits import LimitCheck
 from statevec.demo.logged import LoggedEntry
 from statevec.demo.results import ProducerResult
 from statevec.demo.scenario import Outcome
+from statevec.demo.upgrade import Upgrade
 from statevec.journal.decode import hex64
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
@@ -122,10 +124,11 @@ def review(outcome: Outcome, entries: list[LoggedEntry], verification: Verificat
         "duplicated": sum(each.duplicated for each in deliveries),
         "limit_breaches": len(limits.breaches),
         "latency_ns": latency_ns(entries),
+        "upgrade": upgrade_figures(outcome.upgrade, entries),
         "digest": hex64(verification.digest),
         "verified": verification.verified,
     }
-    problems = find_problems(outcome, ledger, figures)
+    problems = [*find_problems(outcome, ledger, figures), *upgrade_problems(figures["upgrade"])]
     if deliveries[-1].unknown:
         problems.append(f"the venue received {deliveries[-1].unknown} outputs that the log does not have")
     if verification.entries != len(entries):
@@ -157,6 +160,47 @@ def find_problems(outcome: Outcome, ledger: Ledger, figures: dict[str, Any]) -> 
         problems.append(f"fills of the log {ledger.filled_lots} differ from the venue's {venue.bought + venue.sold}")
     if max(venue.position_highest, -venue.position_lowest) > figures["position_limit"]:
         problems.append(f"the venue's position went beyond position_limit={figures['position_limit']}")
+    return problems
+
+
+def upgrade_figures(upgrade: Upgrade | None, entries: list[LoggedEntry]) -> dict[str, Any] | None:
+    """The cutover as told, the shadow's counts before it, what each version decided; None without a cutover."""
+    if upgrade is None:
+        return None
+    report = upgrade.report
+    decided = Counter(entry.version for entry in entries)
+    orders = [output for entry in entries for output in entry.outputs if output.name == "PlaceOrder"]
+    return {
+        "from": report.decider_version,
+        "to": report.candidate_version,
+        "sequence": upgrade.sequence,
+        "decided": dict(decided),
+        "last_of_old": max((each.sequence for each in entries if each.version == report.decider_version), default=0),
+        "first_of_new": min((each.sequence for each in entries if each.version == report.candidate_version), default=0),
+        "compared": report.compared,
+        "same": report.same,
+        "expected": report.expected,
+        "unexpected": report.unexpected,
+        "rules": report.rules,
+        "migration": report.migration,
+        "orders_ahead_of_queue": sum(order.fields.get("ticks_ahead", 0) > 0 for order in orders),
+    }
+
+
+def upgrade_problems(figures: dict[str, Any] | None) -> list[str]:
+    """What a cutover must have been: one, from the sequence that was said, without anything unexpected before."""
+    if figures is None:
+        return []
+    problems = []
+    if figures["unexpected"]:
+        problems.append(f"the shadow found {figures['unexpected']} unexpected differences")
+    if set(figures["decided"]) - {figures["from"], figures["to"]}:
+        problems.append(f"versions decided that should not: {figures['decided']}")
+    sequence = figures["sequence"]
+    first = sequence + 1 if figures["decided"].get(figures["to"]) else 0  # 0: the market was over before
+    if (figures["last_of_old"], figures["first_of_new"]) != (sequence, first):
+        told = f"{figures['last_of_old']} and {figures['first_of_new']}"
+        problems.append(f"the cutover was said to be entry {sequence}, and the log has the versions meet at {told}")
     return problems
 
 

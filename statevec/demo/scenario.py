@@ -8,6 +8,8 @@
     DIR/ready           what the engine says once it leads
     DIR/start           the start time, once every process is ready
 
+In the middle of the market another version of the logic takes over (`upgrade.py`), unless that is not wanted.
+
 The order of the end makes the counts exact. The desk's last word is risk-off; desk and feed end when all they sent is
 released. Then the venue gets SIGTERM, takes what is still released, answers it, and ends when nothing more comes back.
 The engine ends last, with everything on disk.
@@ -33,6 +35,7 @@ from statevec.demo.instruments import Instrument, Instruments
 from statevec.demo.market import generate_ticks
 from statevec.demo.results import ProducerResult, VenueResult
 from statevec.demo.ticks import Ticks, find_instrument, read_ticks, write_ticks
+from statevec.demo.upgrade import ADD_SECONDS, Upgrade, UpgradeRun
 from statevec.engine.instance import INSTANCE_FILE, LeaderLock, open_instance
 from statevec.ipc.clean import clean
 
@@ -45,10 +48,12 @@ READY_SECONDS = 600.0
 """A first start compiles everything."""
 REST_SECONDS = 120.0
 GENERATED_SYMBOL = "EURUSD"
-USUAL_SECONDS = 8.0
+USUAL_SECONDS = 10.0
 """Without a rate the ticks are spread over about that time."""
 RATE_LOWEST = 100.0
 RATE_HIGHEST = 4_000.0
+MIN_COMPARED = 1_000
+"""Entries that the shadow must have compared before the cutover; at most an eighth of the ticks."""
 
 
 class ScenarioError(ValueError):
@@ -69,6 +74,8 @@ class Scenario:
     durability: Literal["memory", "disk"] = "disk"
     tier: Literal["compiled", "interpreted"] = "compiled"
     seed: int = 1
+    upgrade: bool = True
+    """Whether hedge version 2 is shadowed and takes over."""
 
     @property
     def instance(self) -> Path:
@@ -87,6 +94,10 @@ class Market:
     instrument: Instrument
     ticks: Ticks
 
+    def min_compared(self, repeat: int) -> int:
+        """What the engine asks of a shadow, for a market that is played so often."""
+        return max(1, min(MIN_COMPARED, len(self.ticks) * repeat // 8))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -96,6 +107,7 @@ class Outcome:
     feed: ProducerResult
     desk: ProducerResult
     venue: VenueResult
+    upgrade: Upgrade | None = None
 
     @property
     def producers(self) -> list[ProducerResult]:
@@ -119,7 +131,7 @@ def prepare_market(scenario: Scenario) -> Market:
     return Market(file, instrument, read_ticks(file, instrument))
 
 
-def write_config(scenario: Scenario) -> Path:
+def write_config(scenario: Scenario, min_compared: int) -> Path:
     """The engine's configuration; a JSON string is a TOML string too."""
     with importlib.resources.as_file(importlib.resources.files("statevec.plugins.hedge")) as plugin:
         text = f"""\
@@ -138,6 +150,9 @@ segment_size = "16MiB"
 
 [plugin]
 path = {json.dumps(str(plugin))}
+
+[cutover]
+min_compared = {min_compared}
 
 [[ring]]
 name = "{MARKET_RING}"
@@ -177,6 +192,8 @@ class Run:
         self.market = market
         self.children = children
         self.watch = watch
+        self.min_compared = market.min_compared(scenario.repeat)
+        self.upgrade: UpgradeRun | None = None
         self.ready_file = scenario.directory / "ready"
         self.start_file = scenario.directory / "start"
         for stale in (self.ready_file, self.start_file):
@@ -184,7 +201,7 @@ class Run:
 
     def start_engine(self) -> Child:
         """Start the engine; everything else waits for its ready file."""
-        config = write_config(self.scenario)
+        config = write_config(self.scenario, self.min_compared)
         command = ["-m", "statevec.cli.main", "run", str(config), "--ready-file", str(self.ready_file)]
         return self.children.start("engine", command, lasting=True)
 
@@ -205,6 +222,26 @@ class Run:
         command += ["--start", str(self.start_file), "--result", str(scenario.results / f"{role}.json"), *options]
         return self.children.start(role, command, lasting=role == "venue")
 
+    def prepare_upgrade(self) -> None:
+        """Once the engine leads, add the other version and let its shadow follow."""
+        for _ in poll(self.children, READY_SECONDS, "the engine to lead"):
+            self.watch("engine", {})
+            if self.ready_file.exists():
+                break
+        self.watch("upgrade", {})
+        upgrade = UpgradeRun(self.scenario.instance, self.scenario.tier, self.min_compared, self.children)
+        added = upgrade.add()
+        for _ in poll(self.children, ADD_SECONDS, "the plugin to be added"):
+            if added.status is not None:
+                break
+        added.join()
+        upgrade.start_shadow(added)
+        for _ in poll(self.children, READY_SECONDS, "the shadow to follow"):
+            upgrade.turn(0)
+            if upgrade.follows:
+                break
+        self.upgrade = upgrade
+
     def play(self, feed: Child, desk: Child, venue: Child) -> None:
         """Let all participants begin, and wait until feed and desk are done."""
         for _ in poll(self.children, READY_SECONDS, "engine, feed, desk and venue to be ready"):
@@ -217,13 +254,20 @@ class Run:
         total = len(self.market.ticks) * self.scenario.repeat
         while feed.status is None or desk.status is None:
             self.children.check()
-            self.watch("market", {**venue.progress, "sent": feed.progress.get("sent", 0), "total": total})
+            sent = feed.progress.get("sent", 0)
+            self.watch("market", {**venue.progress, "sent": sent, "total": total})
+            if self.upgrade is not None:
+                self.upgrade.turn(sent / total)
             time.sleep(0.05)
 
     def finish(self, feed: Child, desk: Child, venue: Child, engine: Child) -> Outcome:
         """Stop everything in the order that loses nothing, and read the results."""
         for child in (feed, desk):
             child.wait(REST_SECONDS)
+        upgrade = None
+        if self.upgrade is not None:
+            self.watch("cutover", {})
+            upgrade = self.upgrade.finish()
         self.watch("stop", {})
         venue.stop(REST_SECONDS)
         engine.stop(REST_SECONDS)
@@ -233,6 +277,7 @@ class Run:
             msgspec.json.decode((results / "feed.json").read_bytes(), type=ProducerResult),
             msgspec.json.decode((results / "desk.json").read_bytes(), type=ProducerResult),
             msgspec.json.decode((results / "venue.json").read_bytes(), type=VenueResult),
+            upgrade,
         )
 
 
@@ -250,6 +295,8 @@ def run_scenario(scenario: Scenario, watch: Watch) -> Outcome:
             venue = run.start_participant("venue", VENUE_RING, "--gateway", GATEWAY)
             desk = run.start_participant("desk", DESK_RING)
             feed = run.start_participant("feed", MARKET_RING)
+            if scenario.upgrade:
+                run.prepare_upgrade()
             run.play(feed, desk, venue)
             return run.finish(feed, desk, venue, engine)
     finally:

@@ -19,8 +19,10 @@ from statevec.demo.scenario import Watch
 
 PHASES = {
     "engine": "starting the engine (a first start compiles)",
+    "upgrade": "adding hedge version 2 and starting its shadow (a first time compiles)",
     "participants": "starting feed, desk and venue",
     "market": "playing the market",
+    "cutover": "waiting for the cutover",
     "stop": "stopping",
     "verify": "executing the journal again",
 }
@@ -94,8 +96,28 @@ def summary_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
             f"{figures['answers_dropped']:,} lost at first, {figures['answers_doubled']:,} doubled",
         ),
         ("offer to transaction", ", ".join(f"{name} {nanoseconds(value)}" for name, value in latency.items())),
+        *upgrade_rows(figures["upgrade"]),
         ("lost, duplicated", f"{figures['lost']}, {figures['duplicated']}"),
         ("verified by re-execution", f"{'yes' if figures['verified'] else 'NO'}, digest {figures['digest']}"),
+    ]
+
+
+def upgrade_rows(figures: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The lines about the change of logic; none without one."""
+    if figures is None:
+        return []
+    old, new = figures["from"], figures["to"]
+    return [
+        (
+            f"shadow of {new}",
+            f"{figures['compared']:,} entries compared: {figures['same']:,} the same, "
+            f"{figures['expected']:,} expected, {figures['unexpected']:,} unexpected",
+        ),
+        (
+            "cutover",
+            f"entry {figures['sequence']:,}: {old} decided {figures['decided'][old]:,} entries, "
+            f"{new} {figures['decided'].get(new, 0):,}; {figures['orders_ahead_of_queue']:,} orders ahead of the queue",
+        ),
     ]
 
 

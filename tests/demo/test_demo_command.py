@@ -42,13 +42,18 @@ def figures_of(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_a_generated_market_ends_as_it_should_be(tmp_path: Path) -> None:
-    run = run_demo("--generated", "1500", "--rate", "2500", "--format", "json", "--directory", str(tmp_path))
+    run = run_demo("--generated", "3000", "--rate", "600", "--format", "json", "--directory", str(tmp_path))
     figures = figures_of(run)
-    assert figures["ticks"] == 1_500
-    assert figures["entries"] > 1_500
+    assert figures["ticks"] == 3_000
+    assert figures["entries"] > 3_000
     assert figures["orders_placed"] > 0
     assert figures["filled_lots"] > 0
     assert segments_of(instance_id(tmp_path)) == []
+    upgrade = figures["upgrade"]
+    assert (upgrade["from"], upgrade["to"], upgrade["unexpected"]) == ("1.0.0", "2.0.0", 0)
+    assert upgrade["compared"] == upgrade["same"] + upgrade["expected"] >= 375
+    assert upgrade["decided"]["1.0.0"] == upgrade["last_of_old"] == upgrade["sequence"]
+    assert sum(upgrade["decided"].values()) == figures["entries"]
 
 
 def test_a_real_file_is_played_in_the_interpreted_tier_too(tmp_path: Path) -> None:
@@ -56,7 +61,8 @@ def test_a_real_file_is_played_in_the_interpreted_tier_too(tmp_path: Path) -> No
     if not file.exists():
         pytest.skip("the shared data is not beside the project")
     options = ["--ticks", str(file), "--rate", "2000", "--tier", "interpreted", "--durability", "memory"]
-    figures = figures_of(run_demo(*options, "--format", "json"))
+    figures = figures_of(run_demo(*options, "--no-upgrade", "--format", "json"))
+    assert figures["upgrade"] is None
     assert (figures["instrument"], figures["ticks"]) == ("USDJPY", 1_000)
 
 
@@ -82,7 +88,7 @@ def test_a_directory_with_an_instance_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [*COMMAND, "--generated", "100000", "--rate", "500"]
+    command = [*COMMAND, "--generated", "100000", "--rate", "500", "--no-upgrade"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None

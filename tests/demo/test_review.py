@@ -13,7 +13,7 @@ from statevec.audit.verify import Difference, Verification
 from statevec.demo.instruments import Instruments
 from statevec.demo.logged import LoggedEntry, Message
 from statevec.demo.results import ProducerResult, VenueResult
-from statevec.demo.review import percentile, review
+from statevec.demo.review import percentile, review, upgrade_problems
 from statevec.demo.scenario import Market, Outcome
 from statevec.demo.script import RiskSettings
 from statevec.demo.summary import nanoseconds, summary_rows
@@ -139,6 +139,30 @@ def test_a_journal_that_does_not_verify_is_a_problem() -> None:
         "2 entries were executed again, of 4",
         "the journal does not verify: {'sequence': 3, 'position': 640, 'fields': []}",
     ]
+
+
+UPGRADE = {"from": "1.0.0", "to": "2.0.0", "sequence": 3, "unexpected": 0}
+BOTH = {"decided": {"1.0.0": 3, "2.0.0": 4}, "last_of_old": 3, "first_of_new": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        (BOTH, []),
+        ({"decided": {"1.0.0": 3}, "last_of_old": 3, "first_of_new": 0}, []),
+        ({**BOTH, "unexpected": 2}, ["the shadow found 2 unexpected differences"]),
+        (
+            {**BOTH, "first_of_new": 3},
+            ["the cutover was said to be entry 3, and the log has the versions meet at 3 and 3"],
+        ),
+        (
+            {**BOTH, "decided": {"1.0.0": 3, "3.0.0": 1}, "first_of_new": 0},
+            ["versions decided that should not: {'1.0.0': 3, '3.0.0': 1}"],
+        ),
+    ],
+)
+def test_an_upgrade_is_one_cutover_where_it_was_said_to_be(changes: dict[str, Any], problems: list[str]) -> None:
+    assert upgrade_problems({**UPGRADE, **changes}) == problems
 
 
 def test_percentiles_are_values_that_occurred() -> None:
