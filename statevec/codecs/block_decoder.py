@@ -1,7 +1,8 @@
 """Functions that unpack a whole block at once, into a dict or a tuple: the fast way to read a whole message.
 
 A function's source is generated: one precompiled `struct.unpack_from` of the whole block, then one dict or tuple
-display with the conversions in place. Calling a property for each field costs several times as much.
+display with the conversions in place. Calling a property for each field costs several times as much. CPython makes a
+dict of its final size only from a display of up to 15 names, so what comes behind them is assigned.
 
 Invariant: values stand in the block's order, composites as dicts (tuples) of their own; enums by name, sets as lists
 of names, arrays as lists. What has no name (an unlisted enum value, a set with unnamed bits) is an int.
@@ -16,6 +17,8 @@ from typing import Any
 from statevec.codecs.field_codec import BYTE_ORDER_CODE, Dialect, FieldCodec
 from statevec.codecs.layout import LAST_VERSION, FieldLayout, SetLayout
 
+MAX_DISPLAY = 15
+"""Names in one dict display: more of them make CPython add one by one to an empty dict, at half the speed."""
 MAX_ELEMENTS = 16
 """Longer arrays are unpacked from their bytes in a second step, so that the source does not grow with them."""
 
@@ -60,11 +63,15 @@ class _Generator:
         self.scope[name] = value
         return name
 
-    def block(self, fields: tuple[FieldLayout, ...], base: int, version: int = LAST_VERSION) -> str:
-        values = [
+    def values(self, fields: tuple[FieldLayout, ...], base: int, version: int) -> list[tuple[str, str]]:
+        """Names and expressions of the fields of a block that begins at `base`."""
+        return [
             (each.name, repr(absent_value(each)) if each.is_absent(version) else self.field(each, base))
             for each in fields
         ]
+
+    def display(self, values: list[tuple[str, str]]) -> str:
+        """The expression of a dict, or of a tuple."""
         if self.named:
             return "{" + ", ".join(f"{name!r}: {value}" for name, value in values) + "}"
         return "(" + "".join(f"{value}, " for _, value in values) + ")"
@@ -72,7 +79,7 @@ class _Generator:
     def field(self, field: FieldLayout, base: int) -> str:
         """The expression of a field's value."""
         if field.composite is not None:
-            return self.block(field.composite.fields, base + field.offset)
+            return self.display(self.values(field.composite.fields, base + field.offset, LAST_VERSION))
         if field.presence == "constant":
             return repr(plain_constant(field))
         codec = FieldCodec(field, self.dialect)
@@ -118,6 +125,19 @@ def absent_value(field: FieldLayout) -> Any:
     return {"set": [], "chars": ""}.get(field.kind)
 
 
+def _body(generator: _Generator, fields: tuple[FieldLayout, ...], version: int, place: str) -> list[str]:
+    """The lines that unpack the block at `place` (buffer and offset) and return its values."""
+    # offsets only grow: within a block by the schema's rules, and a composite is written where it stands
+    values = generator.values(fields, 0, version)
+    generator.scope["unpack"] = _struct(fields, generator).unpack_from
+    lines = [f"{', '.join(generator.variables)}, = unpack({place})"] if generator.variables else []
+    if not generator.named or len(values) <= MAX_DISPLAY:
+        return [*lines, f"return {generator.display(values)}"]
+    lines.append(f"made = {generator.display(values[:MAX_DISPLAY])}")
+    lines += [f"made[{name!r}] = {value}" for name, value in values[MAX_DISPLAY:]]
+    return [*lines, "return made"]
+
+
 def make_block_decoder(
     fields: tuple[FieldLayout, ...], dialect: Dialect, named: bool, version: int = LAST_VERSION
 ) -> Callable[[Any, int], Any]:
@@ -126,13 +146,24 @@ def make_block_decoder(
     The block is one of that version: what it lacks reads as null, and no byte of it is looked at.
     """
     generator = _Generator(dialect, named)
-    # offsets only grow: within a block by the schema's rules, and a composite is written where it stands
-    expression = generator.block(fields, 0, version)
-    scope = generator.scope
-    scope["unpack"] = _struct(fields, generator).unpack_from
-    targets = f"{', '.join(generator.variables)}, = unpack(buffer, offset)" if generator.variables else "pass"
-    exec(f"def decode(buffer, offset):\n    {targets}\n    return {expression}\n", scope)
-    decode: Callable[[Any, int], Any] = scope["decode"]
+    lines = _body(generator, fields, version, "buffer, offset")
+    exec("def decode(buffer, offset):\n" + "".join(f"    {line}\n" for line in lines), generator.scope)
+    decode: Callable[[Any, int], Any] = generator.scope["decode"]
+    return decode
+
+
+def make_block_method(
+    fields: tuple[FieldLayout, ...], dialect: Dialect, named: bool, version: int = LAST_VERSION
+) -> Callable[[Any], Any]:
+    """The same as a method of a view, so that a whole block costs one call. Text that is none becomes the view's
+    `_text_error`.
+    """
+    generator = _Generator(dialect, named)
+    lines = _body(generator, fields, version, "view._buffer, view._offset")
+    source = "def decode(view):\n    try:\n" + "".join(f"        {line}\n" for line in lines)
+    source += "    except UnicodeDecodeError as error:\n        raise view._text_error() from error\n"
+    exec(source, generator.scope)
+    decode: Callable[[Any], Any] = generator.scope["decode"]
     return decode
 
 
@@ -146,5 +177,5 @@ def make_block_reader(
 ) -> Callable[[Any, int], tuple[Any, ...]]:
     """The function (buffer, offset of the block) -> all that `struct` finds in it, nothing converted."""
     generator = _Generator(dialect, named=False)
-    generator.block(fields, 0, version)
+    generator.values(fields, 0, version)
     return _struct(fields, generator).unpack_from

@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from mmap import mmap
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 from statevec.codecs.accessors import BlockView, make_getter, make_setter
-from statevec.codecs.block_decoder import absent_value, make_block_decoder
+from statevec.codecs.block_decoder import absent_value, make_block_method
 from statevec.codecs.errors import (
     EncodeError,
     MissingFieldError,
@@ -77,22 +77,14 @@ class SbeView(BlockView):
     _message = ""
     _path = ""
     _base = 0
-    _decode: ClassVar[Any]
-    _decode_tuple: ClassVar[Any]
 
     def to_dict(self) -> dict[str, Any]:
         """The values by name: plain dicts, lists, numbers, text and None, ready for JSON."""
-        try:
-            return self._decode(self._buffer, self._offset)
-        except UnicodeDecodeError as error:
-            raise self._text_error() from error
+        raise NotImplementedError  # each class has its own, made for its fields: see `block_members`
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values of `to_dict` in the block's order, composites as tuples: faster where names are known."""
-        try:
-            return self._decode_tuple(self._buffer, self._offset)
-        except UnicodeDecodeError as error:
-            raise self._text_error() from error
+        raise NotImplementedError
 
     def _text_error(self) -> TextError:
         """Finds the field whose bytes are not text of its encoding."""
@@ -150,15 +142,14 @@ class SbeView(BlockView):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SbeView) or (self._message, self._path) != (other._message, other._path):
             return False
-        mine: dict[str, Any] = self._decode(self._buffer, self._offset)
-        return bool(mine == other._decode(other._buffer, other._offset))
+        return self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]  # what it shows may change
 
     def __repr__(self) -> str:
         try:
-            shown = self._decode(self._buffer, self._offset)
-        except UnicodeDecodeError as error:
+            shown = self.to_dict()
+        except TextError as error:
             return f"{self._name}({error})"
         values = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         return f"{self._name}({values})"
@@ -223,9 +214,11 @@ def block_members(
         "_message": message,
         "_path": path,
         "_base": base,
-        "_decode": staticmethod(make_block_decoder(fields, dialect, True, version)),
-        "_decode_tuple": staticmethod(make_block_decoder(fields, dialect, False, version)),
     }
+    for name_of_method, named in (("dict", True), ("tuple", False)):
+        made = make_block_method(fields, dialect, named, version)
+        made.__doc__ = getattr(SbeView, f"to_{name_of_method}").__doc__
+        members[f"to_{name_of_method}"] = members[f"block_{name_of_method}"] = made
     for field in fields:
         if field.is_absent(version):
             members[_attribute(field)] = _absent_property(field)

@@ -93,15 +93,13 @@ class LevelView(SbeView):
         """(end of the block, limit)."""
         raise NotImplementedError
 
-    def to_dict(self) -> dict[str, Any]:
-        if not self._level.members:
-            return super().to_dict()
+    def _whole_dict(self) -> dict[str, Any]:
+        """`to_dict` where there are groups or data."""
         tail, limit = self._extent()
         return self._level.decode(self._buffer, self._offset, tail, limit)[0]
 
-    def to_tuple(self) -> tuple[Any, ...]:
-        if not self._level.members:
-            return super().to_tuple()
+    def _whole_tuple(self) -> tuple[Any, ...]:
+        """`to_tuple` where there are groups or data."""
         tail, limit = self._extent()
         return self._level.decode_tuple(self._buffer, self._offset, tail, limit)[0]
 
@@ -163,11 +161,12 @@ class MessageView(LevelView):
     empty_block: ClassVar[bytes]
     """A block in which optional fields are null and all else is zero."""
     _header: ClassVar[HeaderCodec]
+    _header_size: ClassVar[int]
     _raw: ClassVar[Any]
 
     def __init__(self, buffer: Any, offset: int = 0, limit: int | None = None) -> None:
         self._buffer = buffer
-        self._offset = offset + self._header.size
+        self._offset = offset + self._header_size
 
     def wrap(self, buffer: Any, offset: int = 0, limit: int | None = None) -> MessageView:
         """Look at another message of the same kind and acting version, whose header is at `offset`."""
@@ -204,11 +203,11 @@ class MessageView(LevelView):
 
     def block_dict(self) -> dict[str, Any]:
         """Like `to_dict`, of the fields of the block only."""
-        return SbeView.to_dict(self)
+        raise NotImplementedError  # each class has its own: see `block_members`
 
     def block_tuple(self) -> tuple[Any, ...]:
         """Like `to_tuple`, of the fields of the block only."""
-        return SbeView.to_tuple(self)
+        raise NotImplementedError
 
     def raw(self) -> tuple[Any, ...]:
         """The block as `struct` unpacks it, composites and arrays laid out flat: enums and sets as integers, text and
@@ -226,7 +225,7 @@ class _LimitedView(MessageView):
     def __init__(self, buffer: Any, offset: int = 0, limit: int | None = None) -> None:
         buffer, length = as_bytes(buffer)
         self._buffer = buffer
-        self._offset = offset + self._header.size
+        self._offset = offset + self._header_size
         self._limit = length if limit is None else min(limit, length)
 
     def _extent(self) -> tuple[int, int]:
@@ -261,6 +260,8 @@ def _data_property(number: int, codec: DataCodec) -> property:
 def _level_members(level: LevelCodec) -> dict[str, Any]:
     """What the class of a level's view has beyond its block."""
     members: dict[str, Any] = {"layout": level.layout, "_level": level}
+    if level.members:
+        members.update(to_dict=LevelView._whole_dict, to_tuple=LevelView._whole_tuple)
     children = []
     for number, (name, codec) in enumerate(level.members):
         attribute = attribute_name(name, TAKEN)
@@ -301,7 +302,7 @@ def message_view_class(
     """The view class of a message of one acting version; `base` is the class of the schema's own version."""
     level = LevelCodec(layout, layout.name, "", version, lambda path: SbeDialect(layout.name, path))
     members = block_members(layout.name, layout.fields, layout.name, "", 0, version) | _level_members(level)
-    members.update(empty_block=empty_block(layout), _header=header)
+    members.update(empty_block=empty_block(layout), _header=header, _header_size=header.size)
     members["_raw"] = staticmethod(make_block_reader(layout.fields, SbeDialect(layout.name), version))
     parent = base or (MessageView if layout.is_flat else _LimitedView)
     return type(layout.name, (parent,), members)

@@ -98,6 +98,9 @@ class Schema:
         self._views: dict[str, type[MessageView]] = {}
         self._encoders: dict[str, LevelEncoder] = {}
         self._decoders: dict[int, tuple[type[MessageView], int]] = {}
+        self._header_size = self.header.size
+        self._usual: dict[bytes, tuple[type[MessageView], int]] = {}
+        """Headers that this schema's own encoder writes -> view class, length of header and block."""
         self._older: dict[tuple[int, int], tuple[type[MessageView], int]] = {}
 
     def _add(self, builder: MessageBuilder, element: Element) -> None:
@@ -180,6 +183,16 @@ class Schema:
         With `length`, the length of the frame that holds it, the whole message is walked and must end where its frame
         does; only a newer one may go on behind what this schema knows.
         """
+        if type(buffer) is bytes and length is None and offset >= 0:
+            # the usual message has a header that is known byte by byte
+            view, end = self._usual.get(buffer[offset : offset + self._header_size], NO_DECODER)
+            if view is not None and end <= len(buffer) - offset:
+                usual: MessageView = view(buffer, offset)
+                return usual
+        return self._decode_checked(buffer, offset, length)
+
+    def _decode_checked(self, buffer: Any, offset: int, length: int | None) -> MessageView:
+        """The way of any message: its header is read and compared."""
         buffer, available = as_bytes(buffer)
         limit = available if length is None else offset + length
         header = self._header_codec
@@ -221,6 +234,8 @@ class Schema:
             )
         if template_id not in self._decoders:
             self._decoders[template_id] = (self.view(layout.name), layout.minimum_block_length)
+            usual = (self.view(layout.name), self.header.size + layout.block_length)
+            self._usual[self._header_codec.image(layout)] = usual
         version = acting_version(layout, version)
         if version >= self.version:
             return self._decoders[template_id]
