@@ -20,15 +20,18 @@ The engine process reads the file once, when it starts; nothing writes it.
 
 from __future__ import annotations
 
+import grp
+import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
 from statevec.engine import loop_layout
 from statevec.ipc import log_layout
+from statevec.ipc.pinning import available_cores
 
 OPERATOR_RING = "operator"
 ADMIN_RING = "admin"
@@ -192,11 +195,13 @@ def parse_config(text: str, base: Path) -> Config:
     except msgspec.ValidationError as error:
         raise ConfigError(_readable(str(error))) from error
     _check(config)
-    return msgspec.structs.replace(
+    found = msgspec.structs.replace(
         config,
         instance=msgspec.structs.replace(config.instance, directory=str(base / config.instance.directory)),
         plugin=PluginConfig(str(base / config.plugin.path)),
     )
+    _check_host(found)
+    return found
 
 
 def _decode_quantity(kind: type, value: Any) -> Any:
@@ -222,8 +227,19 @@ def _readable(message: str) -> str:
     if key is not None:
         path = f"{path}.{key}" if path else key
         text = "unknown key" if unknown else "missing"
+    if text.startswith("Invalid enum value"):
+        text = f"must be {_choices(path)}, got {text.removeprefix('Invalid enum value ')}"
     text = text.replace("`", "").replace("object", "table").replace("array", "list").replace(" | null", "")
     return f"{path}: {text[:1].lower()}{text[1:]}" if path else text
+
+
+def _choices(path: str) -> str:
+    """The texts that the key at `path` may have."""
+    kind: Any = Config
+    for name in path.split("."):
+        kind = get_type_hints(kind)[name]
+    *most, last = (f'"{each}"' for each in get_args(kind))
+    return f"{', '.join(most)} or {last}"
 
 
 def _require(holds: bool, path: str, rule: str) -> None:
@@ -270,7 +286,29 @@ def _check(config: Config) -> None:
         _require(fits, f"{path}.capacity", rule)
     gateways: set[str] = set()
     for number, gateway in enumerate(config.gateway):
-        _check_name(gateway.name, f"gateway[{number}].name", gateways, "")
+        path = f"gateway[{number}]"
+        _check_name(gateway.name, f"{path}.name", gateways, "")
+        _require(gateway.messages != [], f"{path}.messages", "names no message; leave it out for all of them")
+
+
+def _check_host(config: Config) -> None:
+    """What depends on the host, so that it is known before anything is made."""
+    core = config.engine.core
+    if core is not None and core not in available_cores():
+        count = os.cpu_count() or 1
+        allowed = ", ".join(str(each) for each in sorted(available_cores()))
+        _require(core < count, "engine.core", f"core {core} does not exist, there are 0-{count - 1}")
+        _require(False, "engine.core", f"core {core} is not allowed to this process, allowed are {allowed}")
+    group = config.instance.group
+    if group is not None:
+        try:
+            grp.getgrnam(group)
+        except KeyError:
+            _require(False, "instance.group", f"this host has no group {group!r}")
+    for path in (config.directory, *config.directory.parents):
+        if path.exists():
+            _require(path.is_dir(), "instance.directory", f"{path} is no directory")
+            break
 
 
 def _check_name(name: str, path: str, seen: set[str], reserved: str) -> None:

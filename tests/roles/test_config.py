@@ -44,8 +44,8 @@ def test_sizes_and_durations_are_numbers_or_texts_with_a_unit() -> None:
         ('[engine]\ncore = "two"', "engine.core: expected int, got str"),
         ("[engine]\ncores = 1", "engine.cores: unknown key"),
         ("[engine]\ncore = -1", "engine.core: must not be negative, got -1"),
-        ('[engine]\nidle = "nap"', "engine.idle: invalid enum value 'nap'"),
-        ('[engine]\ntier = "fast"', "engine.tier: invalid enum value 'fast'"),
+        ('[engine]\nidle = "nap"', 'engine.idle: must be "spin", "yield" or "sleep", got \'nap\''),
+        ('[engine]\ntier = "fast"', 'engine.tier: must be "compiled" or "interpreted", got \'fast\''),
         ("[engine]\nbatch_size = 0", "engine.batch_size: must be 1 to 4096, got 0"),
         ('[log]\ncapacity = "5MiB"', "log.capacity: must be a power of two of at least 4194304, got 5242880"),
         ('[log]\ncapacity = "big"', "log.capacity: expected a number or a text such as \"64MiB\", got 'big'"),
@@ -60,6 +60,8 @@ def test_sizes_and_durations_are_numbers_or_texts_with_a_unit() -> None:
         ('[[ring]]\nname = "a"\ncapacity = 1000', "ring[1].capacity: must be a power of two from 4096"),
         ("[[ring]]\ncapacity = 4096", "ring[1].name: missing"),
         ('[[gateway]]\nname = "venue"\nmessages = [1]', "gateway[0].messages[0]: expected str, got int"),
+        ('[[gateway]]\nname = "venue"\nmessages = []', "gateway[0].messages: names no message; leave it out for all"),
+        ("[engine]\ncore = 9999", "engine.core: core 9999 does not exist, there are 0-"),
         ("[broken", "not TOML"),
     ],
 )
@@ -67,6 +69,16 @@ def test_a_wrong_value_is_refused_with_its_path(text: str, message: str) -> None
     with pytest.raises(ConfigError) as caught:
         parse_config(SMALLEST + text, Path("/"))
     assert str(caught.value).startswith(message)
+
+
+def test_what_the_host_does_not_have_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^instance\.group: this host has no group 'nosuchgroup'$"):
+        parse_config(SMALLEST.replace("[plugin]", 'group = "nosuchgroup"\n[plugin]'), tmp_path)
+    (tmp_path / "instance").write_text("")
+    with pytest.raises(ConfigError, match=r"^instance\.directory: .*/instance is no directory$"):
+        parse_config(SMALLEST, tmp_path)
+    with pytest.raises(ConfigError, match=r"^instance\.directory: .*/instance is no directory$"):
+        parse_config(SMALLEST.replace('"instance"', '"instance/below"'), tmp_path)
 
 
 def test_a_missing_section_is_named() -> None:
