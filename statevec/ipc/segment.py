@@ -189,7 +189,7 @@ class Segment:
     ) -> Self:
         """Make a zeroed segment of `size` bytes; `SegmentError` when the name is taken or memory is short.
 
-        Mode 0600; with `group` (name or number) 0660 and of that group.
+        Mode 0600. With `group` (name or number) of that group, which may write a ring (0660) and read all else (0640).
         """
         check_name(name)
         assert kind in layout.KINDS and size > layout.PAGE_SIZE and 0 < capacity < size and 0 < instance_id < 1 << 63
@@ -201,9 +201,11 @@ class Segment:
         try:
             _reserve(name, descriptor, size)
             number = grp.getgrnam(group).gr_gid if isinstance(group, str) else group
+            mode = 0o600
             if number is not None:
                 os.fchown(descriptor, -1, number)
-            os.fchmod(descriptor, 0o600 if number is None else 0o660)
+                mode = 0o660 if kind == layout.RING else 0o640
+            os.fchmod(descriptor, mode)
             region = _map(descriptor, size, True)
             own_id = secrets.randbelow((1 << 63) - 1) + 1
             header = SegmentHeader(

@@ -49,6 +49,13 @@ def test_a_group_may_be_let_in(instance_id: int) -> None:
         assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, os.getgid())
 
 
+def test_a_group_may_not_write_what_only_the_engine_writes(instance_id: int) -> None:
+    name, group = segment_name(instance_id, "log"), os.getgid()
+    with Segment.create(name, segment_layout.LOG, SIZE, 4096, instance_id, group=group) as made:
+        status = os.fstat(made.descriptor)
+        assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o640, group)
+
+
 def test_a_name_is_taken_once(instance_id: int) -> None:
     with make(instance_id), pytest.raises(SegmentError, match="exists already"):
         make(instance_id)
