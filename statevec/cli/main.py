@@ -1,7 +1,7 @@
 """The command `statevec`: one entry point; each group of commands is a module that is imported when it is used.
 
 Exit status: 0 done, 1 it failed, 2 the command line or the configuration is wrong. An expected error is one line,
-`error: …`, on standard error; a traceback is a bug of ours.
+`error: …`, on standard error, with ` | ` between what the error has in lines; a traceback is a bug of ours.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def is_expected(error: Exception) -> bool:
 
 
 def _report(text: str, status: int) -> int:
-    click.echo(f"error: {' '.join(text.split())}", err=True)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    click.echo(f"error: {' | '.join(line for line in lines if line)}", err=True)
     return status
 
 

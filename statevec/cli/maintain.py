@@ -63,6 +63,7 @@ def clean(instance: str | None, lost: str | None, discard: bool) -> None:
     first) or --lost, and only when nothing in them is needed any more, or with --discard.
     """
     from statevec.engine.instance import LeaderLock, open_instance
+    from statevec.ipc.clean import OF_AN_INSTANCE
     from statevec.ipc.clean import clean as clean_segments
 
     if instance is not None:
@@ -77,6 +78,11 @@ def clean(instance: str | None, lost: str | None, discard: bool) -> None:
         click.echo(f"{'removed' if action.removed else 'kept'} {action.name} ({action.size} bytes): {action.reason}")
     if not actions:
         click.echo("nothing to clean")
+    if any(action.reason == OF_AN_INSTANCE for action in actions):
+        click.echo(
+            "rings and logs outlive their engine: --instance DIR takes those of a stopped instance, "
+            "--lost ID those of one whose directory is gone"
+        )
 
 
 def _instance_id(text: str) -> int:

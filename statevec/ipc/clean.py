@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from statevec.ipc import log_layout, ring_layout, segment_layout
 from statevec.ipc.segment import SHARED_MEMORY, SegmentHeader, read_header
 
+OF_AN_INSTANCE = "belongs to an instance"
+"""Why a ring or a log stays as long as nobody answers for its instance, led or not."""
 UNFINISHED_AGE_S = 60.0
 """A file without a first page is somebody's segment in the making until it is this old."""
 
@@ -84,7 +86,7 @@ def _reason_to_keep(
     if keeper is None:
         return None
     if not may_remove(header.instance_id):
-        return "its instance is in use"
+        return OF_AN_INSTANCE
     return keeper(descriptor, header, discard)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from statevec.cli.main import COMMANDS, run_command
+from statevec.engine.instance import create_instance, prepare_directory
 
 
 def test_help_and_version_load_no_compiler() -> None:
@@ -46,6 +49,17 @@ def test_an_error_is_one_line(
     assert capsys.readouterr().err == message + "\n"
 
 
+def test_lines_of_an_error_are_kept_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare_directory(tmp_path / "instance")
+    instance, module = create_instance(tmp_path / "instance"), tmp_path / "plugin" / "plugin.py"
+    module.parent.mkdir()
+    module.write_text('from statevec import Plugin\nimport time\np = Plugin("p", version="1.0.0", schema="p.xml")\n')
+    assert run_command(["plugin", "add", str(module.parent), "--instance", str(instance.directory)]) == 1
+    refused = capsys.readouterr().err
+    assert refused.startswith(f"error: {module}:2: 'time' cannot be imported")
+    assert refused.endswith(" | import time\n")
+
+
 @pytest.mark.parametrize("command", [["status"], ["resume"], ["clean"], ["ring", "repair", "market"]])
 def test_a_directory_that_is_no_instance_is_said_to_be_none(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -58,3 +72,17 @@ def test_cleaning_without_an_instance_leaves_rings_and_logs(capsys: pytest.Captu
     assert run_command(["clean"]) == 0
     removed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("removed")]
     assert not any("-ring-" in line or "-log " in line for line in removed)
+
+
+def test_cleaning_says_how_a_ring_that_outlived_its_engine_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    number = secrets.randbelow(1 << 62) + 1
+    make = f"from statevec.ipc.ring import create_ring; create_ring('a', 4096, {number})"
+    subprocess.run([sys.executable, "-c", make], check=True, timeout=120)
+    try:
+        assert run_command(["clean"]) == 0
+        said = capsys.readouterr().out
+        assert re.search(rf"kept /sv-{number:016x}-ring-a \(\d+ bytes\): belongs to an instance\n", said)
+        assert "--instance DIR takes those of a stopped instance, --lost ID" in said
+    finally:
+        assert run_command(["clean", "--lost", f"{number:016x}"]) == 0
+    assert f"removed /sv-{number:016x}-ring-a" in capsys.readouterr().out

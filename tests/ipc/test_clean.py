@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from statevec.ipc import log_layout, ring_layout, segment_layout
-from statevec.ipc.clean import UNFINISHED_AGE_S, CleanAction, clean
+from statevec.ipc.clean import OF_AN_INSTANCE, UNFINISHED_AGE_S, CleanAction, clean
 from statevec.ipc.counters import create_counters
 from statevec.ipc.log import create_log
 from statevec.ipc.ring import RingProducer, create_ring
@@ -59,7 +59,7 @@ def test_rings_and_log_of_an_instance_in_use_stay(instance_id: int) -> None:
     """A new leader goes on with what the dead one made."""
     for segment in (create_log(instance_id, 4 << 20, released_by="leader"), create_ring("a", 1 << 12, instance_id)):
         kill_creator(segment)
-    in_use = (False, "its instance is in use")
+    in_use = (False, OF_AN_INSTANCE)
     assert outcome(clean(lambda number: number != instance_id, instance_id=instance_id, discard=True)) == {
         "log": in_use,
         "ring-a": in_use,
