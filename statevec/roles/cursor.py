@@ -28,7 +28,7 @@ CURSOR_FILE = "cursor"
 
 
 class CursorError(Exception):
-    """The cursor is damaged, or another process is this gateway."""
+    """The cursor is damaged or cannot be written, or another process is this gateway."""
 
 
 class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,10 +80,16 @@ class CursorFile:
             raise
 
     def write(self, cursor: Cursor, durable: bool) -> None:
-        """Replace the cursor; `durable` waits until it survives power loss too."""
+        """Replace the cursor; `durable` waits until it survives power loss too. After `CursorError` it is as before."""
         if (cursor.position, cursor.outputs) < (self.cursor.position, self.cursor.outputs):
             raise CursorError(f"a cursor only moves forward: from={self.cursor} to={cursor}")
-        replace_file(self.directory / CURSOR_FILE, msgspec.json.encode(cursor), durable)
+        file = self.directory / CURSOR_FILE
+        try:
+            replace_file(file, msgspec.json.encode(cursor), durable)
+        except OSError as error:
+            raise CursorError(
+                f"{file} cannot be written: {error.strerror}; what was not acknowledged will be handed out again"
+            ) from error
         self.cursor = cursor
 
     def close(self) -> None:

@@ -184,7 +184,10 @@ class Gateway:
             yield output
 
     def acknowledge(self, output: Output) -> None:
-        """Say that `output`, and every one handed out before it, was handed to the outside: never again."""
+        """Say that `output`, and every one handed out before it, was handed to the outside: never again.
+
+        Raises `CursorError` when that cannot be written down, on a full disk say: then it was not acknowledged.
+        """
         self._file.write(_cursor_of(output.entry, output.index + 1), self._durable)
         if self._last_handed is not None and output.identity == self._last_handed.identity:
             self._acknowledged = self._handed

@@ -155,6 +155,21 @@ def test_an_expired_output_is_told_and_not_handed_out(engine: EngineUnderTest) -
         assert gateway.leader_silent_for_ns < WAIT_SECONDS * 1e9
 
 
+def test_an_acknowledgement_that_cannot_be_written_names_the_cursor(engine: EngineUnderTest) -> None:
+    with Producer(engine.directory, "market") as producer, Gateway(engine.directory, "unwritten") as gateway:
+        producer.send(add(64, 1, announce=1), WAIT_SECONDS)
+        output = gateway.wait(WAIT_SECONDS)
+        assert output is not None
+        in_the_way = engine.instance.gateways_directory / "unwritten" / f".{CURSOR_FILE}.tmp"
+        in_the_way.mkdir()
+        with pytest.raises(CursorError, match=r"gateways/unwritten/cursor cannot be written: Is a directory;"):
+            gateway.acknowledge(output)
+        in_the_way.rmdir()
+        assert gateway.cursor == Cursor()
+        gateway.acknowledge(output)
+        assert gateway.cursor.sequence == output.sequence
+
+
 def test_one_process_is_a_gateway(engine: EngineUnderTest) -> None:
     """Rule 13: gateways lock their names the same way."""
     with Gateway(engine.directory, "single"), pytest.raises(CursorError, match="another process is gateway 'single'"):
