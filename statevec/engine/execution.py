@@ -41,7 +41,8 @@ class Execution:
     """State and transaction of one engine in this process; see the module's docstring.
 
     `table_specs` are the plugin's tables, in the plugin's order. The regions `arena`, `tx` and `block` go to the
-    kernels of `engine.execute`; `block` is a whole loop block, so that a leader may use it as such.
+    kernels of `engine.execute`; `block` is a whole loop block, so that a leader may use it as such. With an `image`,
+    which becomes the arena, it goes on from there; what the execution block held then is the caller's to restore.
     """
 
     def __init__(
@@ -50,9 +51,12 @@ class Execution:
         dispatch: Dispatch,
         *,
         max_entry: int = log_layout.MAX_ENTRY,
+        image: Region | None = None,
     ) -> None:
         self.layout = ArenaLayout([*ENGINE_TABLES, *table_specs])
-        self.arena = Region.allocate(self.layout.size, alignment=4096)
+        if image is not None:
+            self.layout.check(image)
+        self.arena = Region.allocate(self.layout.size, alignment=4096) if image is None else image
         self.tx = Region.allocate(layout.TRANSACTION_SIZE)
         self.block = Region.allocate(LOOP_SIZE)
         self.scratch = Region.allocate(max_entry)
@@ -60,7 +64,8 @@ class Execution:
         self._touched = Region.allocate(TOUCHED_CAPACITY * layout.TOUCHED_ENTRY_SIZE)
         self.dispatch = dispatch
         self._fill_blocks(max_entry)
-        self._make_genesis_rows()
+        if image is None:
+            self._make_genesis_rows()
 
     def _fill_blocks(self, max_entry: int) -> None:
         for offset, value in (

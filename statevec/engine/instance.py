@@ -6,11 +6,12 @@
     halt                exists after a disk error; text says why; only an operator removes it
     journal/            segment files
     plugins/<hash>/     every logic version that ever decided
+    snapshots/          states of followers at a sequence (`snapshot_file`)
     gateways/<name>     durable cursors
 
 Invariants
     `instance.json` never changes. Small files are replaced whole: temporary name, fsync, rename, fsync of the
-    directory. Only the holder of the lock writes anything but `gateways/`.
+    directory. Only the holder of the lock writes anything but `gateways/` and `snapshots/`.
     The lock is flock on the directory's own descriptor (protocol rule 13: a lock file can be replaced by another).
     Its holder never forks, since a child would hold the lock too.
 
@@ -43,6 +44,7 @@ HALT_FILE = "halt"
 JOURNAL_DIRECTORY = "journal"
 PLUGINS_DIRECTORY = "plugins"
 GATEWAYS_DIRECTORY = "gateways"
+SNAPSHOTS_DIRECTORY = "snapshots"
 READABLE = 0o644
 """Mode of what a producer with a user id of its own has to read; the umask may take from it."""
 FILE_SYSTEMS = ("ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs")
@@ -141,6 +143,11 @@ class Instance:
     @property
     def gateways_directory(self) -> Path:
         return self.directory / GATEWAYS_DIRECTORY
+
+    @property
+    def snapshots_directory(self) -> Path:
+        """It is not there before the first snapshot."""
+        return self.directory / SNAPSHOTS_DIRECTORY
 
     @property
     def halt_path(self) -> Path:

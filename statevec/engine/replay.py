@@ -58,14 +58,18 @@ def replay_segment(tx: Region, block: Region, segment: Region, first: int, curso
 
 
 def replay(
-    execution: Execution, reader: JournalReader, limit: int, notice: Callable[[Entry], None] | None = None
+    execution: Execution,
+    reader: JournalReader,
+    limit: int,
+    notice: Callable[[Entry], None] | None = None,
+    position: int = 0,
 ) -> Replayed:
-    """Execute from genesis to position `limit`; all entries below it must be there.
+    """Execute from genesis, or from where `execution` is at `position`, to `limit`; all entries below it must be there.
 
     `notice` is called after each leadership, cutover, admin and ring attach entry; what it raises ends the replay.
     Raises `JournalDamagedError` where entries are missing; a difference is in the result.
     """
-    cursor = make_cursor(0, reader.unit, limit)
+    cursor = make_cursor(position, reader.unit, limit)
     chain_cursor(cursor, execution.sequence, execution.digest)
     while cursor.load_i64(reader_layout.POSITION) < limit:
         position = cursor.load_i64(reader_layout.POSITION)

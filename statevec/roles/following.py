@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
+from statevec.engine.replay import Replayed, replay
 from statevec.engine.store import PluginStore
 from statevec.engine.versions import VersionFollower
 from statevec.ipc.faults import COMMITTED
 from statevec.journal.admin_layout import BLOCK, RING_ATTACH_FORMAT, AdminCommand
 from statevec.journal.entry_layout import ADMIN, CUTOVER, RING_ATTACH
 from statevec.journal.entry_view import Entry
+from statevec.journal.reader import JournalReader
 
 
 @dataclass
@@ -68,3 +70,9 @@ class Following:
         """Take in an entry of the engine's own that was executed. Raises what `VersionFollower` raises."""
         self.versions(entry)
         self.history.note(entry)
+
+    def run_to(self, reader: JournalReader, limit: int) -> Replayed:
+        """Run the entries of the journal's files below position `limit`. Raises what `replay` and `notice` raise."""
+        result = replay(self.execution, reader, limit, self.notice, self.position)
+        self.position = result.position
+        return result
