@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from statevec.engine.config import load_config
+from statevec.engine.config import ConfigError, load_config
 
 
 @click.command()
@@ -22,4 +22,7 @@ def run(configuration: Path, ready_file: Path | None, ready_fd: int | None, acce
     config = load_config(configuration)
     from statevec.roles.engine_process import run_engine  # loads the compiler: only for a configuration that is right
 
-    run_engine(config, accept_clock=accept_clock, ready_file=ready_file, ready_descriptor=ready_fd)
+    try:
+        run_engine(config, accept_clock=accept_clock, ready_file=ready_file, ready_descriptor=ready_fd)
+    except ConfigError as error:
+        raise ConfigError(f"{configuration}: {error}") from error

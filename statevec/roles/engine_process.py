@@ -23,7 +23,7 @@ from types import FrameType
 
 import msgspec
 
-from statevec.engine.config import Config, ConfigError
+from statevec.engine.config import Config
 from statevec.engine.instance import (
     INSTANCE_FILE,
     Instance,
@@ -37,6 +37,7 @@ from statevec.engine.instance import (
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.store import PluginStore
+from statevec.roles.configured_plugin import check_before_genesis, check_gateways
 from statevec.roles.events import report
 from statevec.roles.leader import Leader
 from statevec.roles.locked_memory import lock_memory
@@ -74,6 +75,7 @@ def run_engine(
     """
     started = time.monotonic()
     request = StopRequest()
+    check_before_genesis(config)
     prepare_directory(config.directory)
     with LeaderLock(config.directory) as lock:
         lock.record()
@@ -89,14 +91,14 @@ def run_engine(
         def configured() -> LoadedPlugin:
             """The plugin that decides first in a new log; kept and named before there is a log to attach to."""
             plugin = load_plugin(config.plugin_directory)
-            _check_gateways(config, plugin)
+            check_gateways(config, plugin)
             PluginStore(instance.directory).keep(plugin)
             lock.record(**facts, content_hash=plugin.content_hash)
             return plugin
 
         leader = _take_lead(instance, config, configured, accept_clock, lock.previous)
         try:
-            _check_gateways(config, leader.plugin)
+            check_gateways(config, leader.plugin)
             _say_who_decides(config, leader.plugin)
             leader.begin()
             leading = {**facts, "epoch": leader.epoch, "rings": leader.sources}
@@ -150,15 +152,6 @@ def _say_who_decides(config: Config, plugin: LoadedPlugin) -> None:
             decides=f"{plugin.name}@{plugin.version}",
             content_hash=plugin.content_hash,
         )
-
-
-def _check_gateways(config: Config, plugin: LoadedPlugin) -> None:
-    """Messages that the configuration binds to gateways must be in the plugin's schema."""
-    for number, gateway in enumerate(config.gateway):
-        for message in gateway.messages or ():
-            if message not in plugin.schema.messages:
-                known = ", ".join(sorted(plugin.schema.messages))
-                raise ConfigError(f"gateway[{number}].messages: no such message {message!r}; the schema has {known}")
 
 
 def _say_ready(reached: dict[str, object], ready_file: Path | None, ready_descriptor: int | None) -> None:

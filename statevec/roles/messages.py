@@ -17,6 +17,8 @@ class MessageFilter:
 
     def __init__(self, schema: Schema, names: Iterable[str]) -> None:
         wanted = list(names)
+        if not wanted:
+            raise InstanceError("no message is named; leave the names out for all messages")
         missing = [name for name in wanted if name not in schema.messages]
         if missing:
             known = ", ".join(sorted(schema.messages))

@@ -179,7 +179,8 @@ def test_shared_memory_that_does_not_suffice_is_refused_with_the_figures(make_en
     result = subprocess.run(engine.command(), capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last.startswith(f"error: not enough shared memory: needed={(1 << 50) + 8192} free=")
+    assert last.startswith(f"error: not enough shared memory: needed={(1 << 50) + 3 * (1 << 17)} free=")
+    assert not engine.directory.exists()
 
 
 def test_a_signal_before_it_leads_stops_an_engine_too(make_engine: MakeEngine) -> None:
