@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.parameters import FiniteRange
 from statevec.engine.config import ADMIN_RING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ INSTANCE = click.option(
 AT = click.option("--at", "at_sequence", type=click.IntRange(2), help="Sequence that the cutover entry is to have.")
 NEXT = click.option("--next", "at_next", is_flag=True, help="The next entry is the cutover.")
 WHY = click.option("--why", default="", help="Reason, for the log.")
-TIMEOUT = click.option("--timeout", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to wait.")
+TIMEOUT = click.option("--timeout", type=FiniteRange(0), default=30.0, show_default=True, help="Seconds to wait.")
 FORMAT = click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 

@@ -21,6 +21,7 @@ from typing import Literal
 import click
 
 from statevec.audit.verify import verify_instance
+from statevec.cli.parameters import FiniteRange
 from statevec.demo.children import ChildError
 from statevec.demo.evidence import read_log
 from statevec.demo.review import Review, review
@@ -74,8 +75,8 @@ def _run(scenario: Scenario) -> Review:
 @click.option("--instrument", help="Symbol of the instrument; by default the tick file tells.")
 @click.option("--generated", type=click.IntRange(1), default=8_000, show_default=True, help="Ticks to generate.")
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Play the ticks so many times.")
-@click.option("--rate", type=click.FloatRange(0), help="Ticks per second, 0 flat out; by default it takes about 8 s.")
-@click.option("--speed", type=click.FloatRange(0), help="Play at the recorded speed times this, instead of a rate.")
+@click.option("--rate", type=FiniteRange(0), help="Ticks per second, 0 flat out; by default it takes about 8 s.")
+@click.option("--speed", type=FiniteRange(0), help="Play at the recorded speed times this, instead of a rate.")
 @click.option("--durability", type=click.Choice(["memory", "disk"]), default="disk", show_default=True)
 @click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of market, script and venue.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.parameters import FiniteRange
 from statevec.engine.config import OPERATOR_RING
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class SendError(Exception):
 @click.argument("values", metavar="JSON")
 @click.option("--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory.")
 @click.option("--ring", default=OPERATOR_RING, show_default=True, help="Ring to send through; it must be free.")
-@click.option("--timeout", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=FiniteRange(0), default=10.0, show_default=True, help="Seconds to wait.")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def send(message: str, values: str, instance: str, ring: str, timeout: float, style: str) -> int:
     """Offer one MESSAGE with the values in JSON, wait for its entry, and print its outcome.

@@ -39,6 +39,8 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["fly"], 2, "error: No such command 'fly'."),
         (["status"], 2, "error: Missing option '--instance'."),
         (["clean", "--lost", "xyz"], 2, "error: not an instance id: 'xyz' (16 hex digits, as in instance.json)"),
+        (["demo", "--rate", "nan"], 2, "error: Invalid value for '--rate': nan is no finite number"),
+        (["demo", "--speed", "inf"], 2, "error: Invalid value for '--speed': inf is no finite number"),
         (["run", "missing.toml"], 2, "error: Invalid value for 'CONFIGURATION': File 'missing.toml' does not exist."),
     ],
 )

@@ -42,6 +42,14 @@ def test_each_entry_has_its_own_reason(tmp_path: Path, tier: Any) -> None:
     assert desk.send("Probe", **PROBE).reason == ""
 
 
+def test_a_table_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
+    desk = simulate(write_plugin(tmp_path / "p", handler("tx.reject(NO)")), "interpreted", 0, 1)
+    assert len(desk.state.items) == 0
+    assert "items" in dir(desk.state)
+    with pytest.raises(AttributeError, match=r"there is no table 'itmes' \(tables: items\)"):
+        desk.state.itmes  # noqa: B018  # the access is the test
+
+
 def test_time_passes_in_whole_nanoseconds(tmp_path: Path) -> None:
     desk = simulate(write_plugin(tmp_path / "p", handler("tx.reject(NO)")), "interpreted", 0, 1)
     for wrong in (1.5, True, "1"):

@@ -89,6 +89,23 @@ class SimulatedTable:
             row = next_row(self._execution.tx, self._number, row)
 
 
+class SimulatedState:
+    """The tables as attributes."""
+
+    def __init__(self, tables: dict[str, SimulatedTable]) -> None:
+        self._tables = tables
+
+    def __getattr__(self, name: str) -> SimulatedTable:
+        tables = self.__dict__.get("_tables", {})
+        if name not in tables:
+            raise AttributeError(f"there is no table {name!r} (tables: {', '.join(tables)})")
+        found: SimulatedTable = tables[name]
+        return found
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._tables]
+
+
 class Simulation:
     """See the module's docstring. `entries` are all so far, `outputs` all that they emitted."""
 
@@ -101,8 +118,8 @@ class Simulation:
         self._execution = Execution(loaded.table_specs, dispatch)
         self._entry = Region.allocate(MAX_ENTRY)
         records = loaded.declarations.records.values()
-        self.state = SimpleNamespace(
-            **{each.table: SimulatedTable(self._execution, each, loaded.table_number(each.name)) for each in records}
+        self.state = SimulatedState(
+            {each.table: SimulatedTable(self._execution, each, loaded.table_number(each.name)) for each in records}
         )
         """Tables by name."""
 
