@@ -129,9 +129,11 @@ def test_nobody_uses(pattern: str, why: str) -> None:
 
 
 def test_packages_hold_no_code_in_their_init() -> None:
-    """The code cache follows imports of modules; a kernel in a package's `__init__` would be missed."""
+    """The code cache follows imports of modules; a kernel in a package's `__init__` would be missed. Two packages have
+    public names, which they look up on first use.
+    """
     for path in PRODUCT:
-        if path.name == "__init__.py" and path.parent.name != "statevec":
+        if path.name == "__init__.py" and path.parent.name not in ("statevec", "codecs"):
             assert len(ast.parse(path.read_text()).body) == 1, name_of(path)
 
 

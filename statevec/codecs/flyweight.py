@@ -155,7 +155,7 @@ class SbeView(BlockView):
         return f"{self._name}({values})"
 
 
-TAKEN = frozenset(
+TAKEN: frozenset[str] = frozenset(
     [
         *("block_dict", "block_tuple", "decoded_length", "empty_block", "fill", "header", "is_newer", "layout"),
         *("raw", "to_dict", "to_json", "to_tuple", "verify", "version", "wrap"),

@@ -63,7 +63,7 @@ class Framing:
         return bytes(header) + message
 
 
-SOFH = Framing(6, 4, "big", 0, 6, SBE_LITTLE_ENDIAN)
+SOFH: Framing = Framing(6, 4, "big", 0, 6, SBE_LITTLE_ENDIAN)
 LENGTH_16, LENGTH_32 = Framing(2, 2), Framing(4, 4)
 LENGTH_16_BIG, LENGTH_32_BIG = Framing(2, 2, "big"), Framing(4, 4, "big")
 FRAMINGS = {

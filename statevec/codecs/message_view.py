@@ -120,7 +120,7 @@ class LevelView(SbeView):
             return False
         return self.to_dict() == other.to_dict()
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         members = []
