@@ -1,5 +1,5 @@
 """`verify`: execute a whole journal again, through every cutover, and compare every digest; nothing but journal and
-plugin store is used.
+plugin store is used, and a snapshot where one is asked for or the journal does not reach back to genesis any more.
 
 Each entry is checked (hash, sequence, digest against the entry before) and executed by the kernel that the leader used,
 in the tier asked for. The first entry that comes out otherwise ends it: everything after would follow from that.
@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from statevec.audit.difference import FieldDifference, compare_entries
-from statevec.engine.execution import Execution
-from statevec.engine.instance import open_instance
+from statevec.engine.instance import Instance, open_instance
 from statevec.engine.plugin.decoding import decoder_for
-from statevec.engine.replay import replay
-from statevec.engine.store import PluginStore
-from statevec.engine.versions import VersionFollower, first_decider
-from statevec.ipc.log_layout import UNIT
+from statevec.engine.snapshot_file import SnapshotError
+from statevec.engine.versions import first_decider
 from statevec.journal.decode import hex64
 from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import JournalReader
-from statevec.journal.recovery import find_end
+from statevec.journal.recovery import JournalStart, find_end
 from statevec.journal.segments import contiguous_segments
+from statevec.roles.following import Following
+from statevec.roles.snapshot import begin_following, newest_snapshot, oldest_snapshot
 
 Tier = Literal["compiled", "interpreted"]
+Which = Literal["newest", "oldest"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Verification:
     position: int
     tier: Tier
     seconds: float
+    started_at: int = 0
+    """Sequence of the snapshot where execution began, 0 for genesis."""
     difference: Difference | None = None
     damage: JournalDamagedError | None = None
 
@@ -63,7 +65,7 @@ class Verification:
         return self.difference is None and self.damage is None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: `digest` as 16 hex digits, `difference` and `damage` only where there are any."""
+        """For JSON: `digest` as 16 hex digits; `started_at`, `difference` and `damage` only where there are any."""
         found: dict[str, Any] = {
             "verified": self.verified,
             "digest": hex64(self.digest),
@@ -73,6 +75,8 @@ class Verification:
             "tier": self.tier,
             "seconds": round(self.seconds, 3),
         }
+        if self.started_at:
+            found["started_at"] = self.started_at
         if self.difference is not None:
             found["difference"] = {
                 "sequence": self.difference.sequence,
@@ -88,19 +92,20 @@ class Verification:
         return found
 
 
-def verify_journal(
-    directory: Path, follower: VersionFollower, tier: Tier = "compiled", unit: int = UNIT
-) -> Verification:
-    """Execute the journal in `directory` in the follower's fresh execution and compare; see `Verification`."""
+def verify_journal(instance: Instance, following: Following, tier: Tier = "compiled") -> Verification:
+    """Execute the journal of `instance` again from where `following` is, and compare; see `Verification`."""
     started = time.monotonic()
+    directory, unit = instance.journal_directory, instance.genesis.unit
+    execution = following.execution
+    start = JournalStart(following.position, execution.sequence, execution.digest)
     damage = None
     try:
-        limit = find_end(directory, unit=unit).position
+        limit = find_end(directory, start=start, unit=unit).position
     except JournalDamagedError as error:
         damage, limit = error, error.position
     segments, _ = contiguous_segments(directory, unit)
     reader = JournalReader(directory, unit, segments)
-    result = replay(follower.execution, reader, limit, follower)
+    result = following.run_to(reader, limit)
     agreed = Verification(
         entries=result.entries,
         sequence=result.sequence,
@@ -108,34 +113,46 @@ def verify_journal(
         position=result.position,
         tier=tier,
         seconds=time.monotonic() - started,
+        started_at=start.sequence,
         damage=damage,
     )
     if result.difference is None or result.executed is None:
         return agreed
     recorded = result.difference
-    before = reader.read(reader.find(recorded.sequence - 1)) if recorded.sequence > 1 else None
-    fields = compare_entries(recorded, result.executed, decoder_for(follower.plugin))
+    fields = compare_entries(recorded, result.executed, decoder_for(following.versions.plugin))
     return replace(
         agreed,
         entries=result.entries - 1,
         sequence=recorded.sequence - 1,
-        digest=before.digest if before else 0,
+        digest=_digest_before(reader, recorded.sequence, start),
         position=recorded.position,
         difference=Difference(recorded.sequence, recorded.position, fields),
     )
 
 
-def verify_instance(directory: Path, tier: Tier = "compiled") -> Verification:
-    """Verify the journal of an instance, live or stopped, with the versions from its own store."""
+def _digest_before(reader: JournalReader, sequence: int, start: JournalStart) -> int:
+    if sequence - 1 == start.sequence:
+        return start.digest
+    return reader.read(reader.find(sequence - 1)).digest
+
+
+def verify_instance(directory: Path, tier: Tier = "compiled", from_snapshot: Which | None = None) -> Verification:
+    """Verify the journal of an instance, live or stopped, with the versions from its own store.
+
+    From genesis, or from the newest or oldest usable snapshot; from the oldest too where the journal's first segments
+    are gone. Raises `SnapshotError` where it takes a snapshot and there is none.
+    """
     instance = open_instance(directory)
     unit = instance.genesis.unit
     segments, _ = contiguous_segments(instance.journal_directory, unit)
-    first = first_decider(JournalReader(instance.journal_directory, unit, segments))
-    if first is None:
+    reader = JournalReader(instance.journal_directory, unit, segments)
+    if from_snapshot is None and reader.first_position == 0 and first_decider(reader) is None:
         end = find_end(instance.journal_directory, unit=unit)  # raises when it is not empty but damaged
         return Verification(end.entries, end.sequence, end.digest, end.position, tier, 0.0)
-    store = PluginStore(instance.directory)
-    plugin = store.load(first.content_hash)
-    execution = Execution(plugin.table_specs, plugin.dispatch(tier), max_entry=instance.genesis.max_entry)
-    follower = VersionFollower(execution, plugin, tier, store.load)
-    return verify_journal(instance.journal_directory, follower, tier, unit)
+    snapshot = None
+    if from_snapshot is not None or reader.first_position > 0:
+        snapshot = newest_snapshot(instance) if from_snapshot == "newest" else oldest_snapshot(instance)
+        if snapshot is None:
+            where = f"the journal begins at position={reader.first_position}"
+            raise SnapshotError(f"no snapshot of {instance.directory} can be used, and {where}")
+    return verify_journal(instance, begin_following(instance, tier, snapshot), tier)

@@ -137,11 +137,28 @@ def _fields(fields: dict[str, Any]) -> str:
 @click.command()
 @INSTANCE
 @click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
+@click.option(
+    "--from-snapshot",
+    "from_snapshot",
+    type=click.Choice(["newest", "oldest"]),
+    help="Begin at a snapshot instead of genesis.",
+)
 @FORMAT
 @click.pass_context
-def verify(context: click.Context, directory: Path, tier: Literal["compiled", "interpreted"], form: str) -> None:
-    """Execute an instance's journal again and compare every digest; exit status 1 where it differs or is damaged."""
-    found = verify_instance(directory, tier)
+def verify(
+    context: click.Context,
+    directory: Path,
+    tier: Literal["compiled", "interpreted"],
+    from_snapshot: Literal["newest", "oldest"] | None,
+    form: str,
+) -> None:
+    """Execute an instance's journal again and compare every digest; exit status 1 where it differs or is damaged.
+
+    Where the journal's first segments were taken away, it begins at the oldest snapshot, and says so.
+    """
+    found = verify_instance(directory, tier, from_snapshot)
+    if found.started_at and from_snapshot is None:
+        click.echo(f"warning: the journal does not reach back to genesis; begun after {found.started_at}", err=True)
     if form == "json":
         click.echo(msgspec.json.encode(found.to_dict()).decode())
     else:

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("statevec.cli.status", "status", "Show who leads an instance and how far it is."),
     "journal": ("statevec.cli.journal", "journal", "List and print the entries of a journal."),
     "verify": ("statevec.cli.journal", "verify", "Execute a journal again and compare every digest."),
+    "snapshot": ("statevec.cli.snapshot", "snapshot", "Keep the state at this moment, to start from later."),
     "shadow": ("statevec.cli.shadow", "shadow", "Run a candidate version beside the live one and compare decisions."),
     "plugin": ("statevec.cli.plugin", "plugin", "Add logic versions to an instance, and look at them."),
     "cutover": ("statevec.cli.cutover", "cutover", "Let a stored version decide from an exact sequence on."),

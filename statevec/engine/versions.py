@@ -67,6 +67,11 @@ def decider_of(entry: Entry) -> Decider | None:
 
 def first_decider(reader: JournalReader) -> Decider | None:
     """Who decided first, None in an empty journal. Raises `VersionError` when the first entry is no leadership."""
+    if reader.first_position > 0:
+        raise VersionError(
+            f"journal does not reach back to genesis: first position={reader.first_position} in {reader.directory}; "
+            f"it can be followed from a snapshot only, or with the segments that were taken away"
+        )
     first = next(reader.entries(), None) if reader.segments else None
     if first is None:
         return None

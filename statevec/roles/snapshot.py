@@ -50,7 +50,7 @@ from statevec.engine.snapshot_file import (
     write_file,
 )
 from statevec.engine.store import PluginStore, StoreError
-from statevec.engine.versions import VersionFollower, VersionHistory
+from statevec.engine.versions import VersionFollower, VersionHistory, first_decider
 from statevec.ipc.memory import Region
 from statevec.journal.admin_layout import AdminCommand
 from statevec.journal.decode import hex64
@@ -165,8 +165,7 @@ def usable_snapshots(instance: Instance, *, end: int | None = None, oldest_first
     `end` is where the log ends; without it, the journal's files say so. Others are reported as `snapshot_refused`.
     """
     paths = list_snapshots(instance.snapshots_directory)
-    segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
-    reader = JournalReader(instance.journal_directory, instance.genesis.unit, segments)
+    reader = _reader_of(instance)
     for path in reversed(paths) if oldest_first else paths:
         try:
             _compare(read_header(path), instance, reader, end)
@@ -179,6 +178,12 @@ def usable_snapshots(instance: Instance, *, end: int | None = None, oldest_first
             report("snapshot_refused", path=str(path), reason=str(error))
             continue
         yield Snapshot(path, header, image, plugin)
+
+
+def _reader_of(instance: Instance) -> JournalReader:
+    """Of the journal's files up to the first gap: what is behind one is for recovery to judge."""
+    segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
+    return JournalReader(instance.journal_directory, instance.genesis.unit, segments)
 
 
 def newest_snapshot(instance: Instance, *, end: int | None = None) -> Snapshot | None:
@@ -234,3 +239,23 @@ def restore(snapshot: Snapshot, instance: Instance, tier: Tier) -> Following:
     versions.history = VersionHistory(list(header.deciders))
     pending = AdminCommand.decode(bytes.fromhex(header.pending)) if header.pending else None
     return Following(versions, History(dict(header.sources), pending), header.position)
+
+
+def begin_following(
+    instance: Instance, tier: Tier, snapshot: Snapshot | None, configured: Callable[[], LoadedPlugin] | None = None
+) -> Following:
+    """A follower at `snapshot`, or before the first entry when that is None.
+
+    `configured` loads the plugin that decides first where the journal is empty. Raises `VersionError` when the journal
+    does not reach back to genesis, `SnapshotError` when it is empty and nothing is configured.
+    """
+    if snapshot is not None:
+        return restore(snapshot, instance, tier)
+    first = first_decider(_reader_of(instance))
+    if first is not None:
+        plugin = PluginStore(instance.directory).load(first.content_hash)
+    elif configured is not None:
+        plugin = configured()
+    else:
+        raise SnapshotError(f"there is nothing to follow: no entry was ever written in {instance.directory}")
+    return Following.from_genesis(instance, plugin, tier)
