@@ -12,6 +12,7 @@ import pytest
 from statevec.codecs.message_view import MessageView
 from statevec.codecs.schema import Schema
 from tests.codecs.sbe_data import golden_cases, needs_data
+from tests.codecs.writing import write
 
 pytestmark = needs_data
 CASES = [pytest.param(case, id=case.name) for case in golden_cases()]
@@ -148,17 +149,3 @@ def test_a_writer_gives_the_message_part_by_part(case: Path) -> None:
         write(writer, schema.messages[values["message"]], plain(values["fields"]))
         assert writer.message() == content
         assert writer.length == len(content)
-
-
-def write(writer: Any, layout: Any, values: dict[str, Any]) -> None:
-    for field in layout.fields:
-        if field.composite is not None and isinstance(values.get(field.name), dict):
-            getattr(writer, field.name).fill(values[field.name])
-        elif field.presence != "constant" and values.get(field.name) is not None:
-            setattr(writer, field.name, values[field.name])
-    for group in layout.groups:
-        for entry in values.get(group.name, ()):
-            write(getattr(writer, group.name).append(), group, entry)
-    for data in layout.data:
-        if data.name in values:
-            setattr(writer, data.name, values[data.name])
