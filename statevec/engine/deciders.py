@@ -3,7 +3,10 @@
 An *ordinal* is the number that stands for a logic version in every entry's header. Leadership and cutover entries say
 which content an ordinal means; a version that decided before keeps its ordinal.
 
-Invariant: what is found comes out of checked entries. Nothing is written or locked; a crash leaves nothing.
+Where the journal does not reach back to genesis any more, the versions that its first entries' ordinals stand for are
+read from the headers of snapshots.
+
+Invariant: what is found comes out of checked entries and headers. Nothing is written or locked; a crash leaves nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from statevec.engine.instance import Instance
+from statevec.engine.snapshot_file import SnapshotError, list_snapshots, read_header
 from statevec.engine.versions import decider_of
 from statevec.ipc.kernel import kernel
 from statevec.ipc.memory import Region
@@ -48,11 +52,11 @@ def next_change(segment: Region, first: int, cursor: Region) -> int:
 
 
 class _History:
-    """Collects what entries say about ordinals."""
+    """Collects what entries say about ordinals; `hashes` are those known before the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, hashes: dict[int, str]) -> None:
         self.decided: list[Decided] = []
-        self._hashes: dict[int, str] = {}
+        self._hashes = hashes
 
     def see(self, entry: Entry) -> None:
         """Take in an entry; a cutover is itself decided by the version before it."""
@@ -70,8 +74,20 @@ class _History:
             self.decided[-1] = replace(self.decided[-1], last=sequence)
 
 
+def _known_before(instance: Instance) -> dict[int, str]:
+    """Content hash of each ordinal, as the newest snapshot that can be read has it."""
+    for path in list_snapshots(instance.snapshots_directory):
+        try:
+            header = read_header(path)
+        except (SnapshotError, OSError):
+            continue  # who goes on from it says what is wrong
+        if header.instance_id == instance.genesis.instance_id:
+            return {decider.logic_version: decider.content_hash for decider in header.deciders}
+    return {}
+
+
 def deciders(instance: Instance) -> list[Decided]:
-    """Who decided what, in order, as far as the journal's files are written and sound."""
+    """Who decided what, in order, as far as the journal's files are there, written and sound."""
     unit = instance.genesis.unit
     segments, _ = contiguous_segments(instance.journal_directory, unit)
     if not segments:
@@ -80,7 +96,7 @@ def deciders(instance: Instance) -> list[Decided]:
     cursor = make_cursor(reader.first_position, unit)
     if reader.first_position == 0:
         chain_cursor(cursor, 0, 0)
-    history = _History()
+    history = _History({} if reader.first_position == 0 else _known_before(instance))
     for segment in segments:
         region = reader.region(segment)
         while (offset := next_change(region, segment.first, cursor)) >= 0:

@@ -105,6 +105,11 @@ def snapshot_path(directory: Path, sequence: int) -> Path:
     return directory / f"{sequence:020d}{SUFFIX}"
 
 
+def sequence_of(path: Path) -> int:
+    """The sequence in the name of a snapshot."""
+    return int(path.stem)
+
+
 def list_snapshots(directory: Path) -> list[Path]:
     """All files that are named like snapshots, the newest first."""
     paths = directory.iterdir() if directory.is_dir() else ()

@@ -24,8 +24,6 @@ from statevec.engine.engine_state import ENGINE_TABLES, ID_LAST_COUNTER, IDS
 from statevec.engine.execution import LOOP_BUDGET, Execution
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin, Tier
-from statevec.engine.store import PluginStore
-from statevec.engine.versions import VersionFollower
 from statevec.ipc.memory import Region
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
@@ -35,11 +33,19 @@ from statevec.roles.shadow_ids import IdPairs
 from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, shadow_log, shadow_segment
 from statevec.roles.shadow_migration import MigrationCheck
 from statevec.roles.shadow_pairing import Pairing, same_layout
-from statevec.roles.shadow_plugins import Mode, Range, ShadowError, comparable_range, first_decider
+from statevec.roles.shadow_plugins import (
+    Mode,
+    Range,
+    ShadowError,
+    comparable_range,
+    first_decider,
+    starting_snapshot,
+)
 from statevec.roles.shadow_report import ShadowReport, write_report
 from statevec.roles.shadow_rules import Rule, Rules
 from statevec.roles.shadow_tally import Tally
 from statevec.roles.shadow_times import CycleClock
+from statevec.roles.snapshot import begin_following
 
 TIME_EVERY = 16
 WRITE_SECONDS = 1.0
@@ -83,11 +89,13 @@ class Shadow:
         self._rules = rules
         self._tier: Tier = tier
         history = deciders(instance)
-        self.range = comparable_range(instance, history, candidate, mode, compared or Range())
-        decider = first_decider(instance, history)
+        wanted = comparable_range(instance, history, candidate, mode, compared or Range())
+        snapshot, self.range = starting_snapshot(instance, wanted)
+        following = begin_following(instance, tier, snapshot, lambda: first_decider(instance, history))
+        self.execution = following.execution
+        self._versions = following.versions
+        decider = following.versions.plugin
         max_entry = instance.genesis.max_entry
-        self.execution = Execution(decider.table_specs, decider.dispatch(tier), max_entry=max_entry)
-        self._versions = VersionFollower(self.execution, decider, tier, PluginStore(instance.directory).load)
         self._candidate_dispatch = candidate.dispatch(tier)
         self._alone: Execution | None = None
         if mode == "independent":
@@ -104,7 +112,7 @@ class Shadow:
         self._started = time.monotonic()
         self._drained_at = -CAUGHT_UP_SECONDS
         self._finished = False
-        self._source = EntrySource(instance, self.execution, ShadowRunner(self.block))
+        self._source = EntrySource(instance, self.execution, ShadowRunner(self.block), following.position)
 
     @property
     def decider(self) -> LoadedPlugin:
@@ -156,7 +164,7 @@ class Shadow:
         """Compare until told to stop, until `last`, or until nothing more is there; the last report (it is written)."""
         write_report(self.instance, self.report())  # in place of what an earlier shadow found
         written = shown = time.monotonic()
-        if self.range.first == 1:
+        if self.execution.sequence == self.range.first - 1:
             self._begin_comparing()
         while not self._finished and not should_stop():
             at_end = self._step()

@@ -1,5 +1,5 @@
 """Finding the two versions that a shadow compares: the one that decides, from the journal; the candidate, by its name;
-and from which sequence on the two can be compared.
+from which sequence on the two can be compared; and from which snapshot to go on.
 
 Nothing is written; a crash leaves nothing.
 """
@@ -14,7 +14,9 @@ from statevec.engine.deciders import Decided
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.store import PluginStore
+from statevec.journal.segments import contiguous_segments
 from statevec.roles.shadow_pairing import same_layout
+from statevec.roles.snapshot import Snapshot, newest_snapshot, oldest_snapshot
 
 Mode = Literal["lockstep", "independent"]
 
@@ -49,6 +51,11 @@ def find_candidate(instance: Instance, named: str) -> LoadedPlugin:
 def first_decider(instance: Instance, history: list[Decided]) -> LoadedPlugin:
     """The version that decided first, from the store."""
     content_hash = history[0].content_hash if history else ""
+    if history and not content_hash:
+        raise ShadowError(
+            f"who decided from sequence={history[0].first} on is not known: the journal begins there, "
+            f"and no snapshot in {instance.snapshots_directory} can be used"
+        )
     if not content_hash:
         leader = instance.leader()
         content_hash = leader.content_hash if leader is not None else ""
@@ -86,3 +93,22 @@ def comparable_range(
             "compare with --mode independent"
         )
     return Range(other[-1].last + 1, asked.last)
+
+
+def starting_snapshot(instance: Instance, compared: Range) -> tuple[Snapshot | None, Range]:
+    """The newest usable snapshot before the range, None for genesis; and the range that is left.
+
+    Where the journal does not reach back to genesis, a range that begins there begins after the oldest snapshot.
+    """
+    snapshot = newest_snapshot(instance, last=compared.first - 1)
+    segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
+    if snapshot is not None or not segments or segments[0].first == 0:
+        return snapshot, compared
+    snapshot = oldest_snapshot(instance)
+    if snapshot is None or compared.first > 1:
+        reaches = "no snapshot can be used" if snapshot is None else f"the first is {snapshot.header.sequence + 1}"
+        raise ShadowError(
+            f"entries from sequence={compared.first} on cannot be executed any more: the journal begins at "
+            f"position={segments[0].first}, and {reaches}"
+        )
+    return snapshot, Range(snapshot.header.sequence + 1, compared.last)

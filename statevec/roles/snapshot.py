@@ -45,6 +45,7 @@ from statevec.engine.snapshot_file import (
     list_snapshots,
     read_header,
     read_snapshot,
+    sequence_of,
     snapshot_path,
     verify_file,
     write_file,
@@ -159,14 +160,19 @@ def _writing(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def usable_snapshots(instance: Instance, *, end: int | None = None, oldest_first: bool = False) -> Iterator[Snapshot]:
+def usable_snapshots(
+    instance: Instance, *, end: int | None = None, last: int | None = None, oldest_first: bool = False
+) -> Iterator[Snapshot]:
     """Snapshots that recovery may go on from, newest first: whole, of this instance, and agreeing with its log.
 
-    `end` is where the log ends; without it, the journal's files say so. Others are reported as `snapshot_refused`.
+    `end` is where the log ends; without it, the journal's files say so. Others are reported as `snapshot_refused`. Only
+    those of sequences up to `last`, when it is given.
     """
     paths = list_snapshots(instance.snapshots_directory)
     reader = _reader_of(instance)
     for path in reversed(paths) if oldest_first else paths:
+        if last is not None and sequence_of(path) > last:
+            continue
         try:
             _compare(read_header(path), instance, reader, end)
             header, image = read_snapshot(path)
@@ -186,9 +192,9 @@ def _reader_of(instance: Instance) -> JournalReader:
     return JournalReader(instance.journal_directory, instance.genesis.unit, segments)
 
 
-def newest_snapshot(instance: Instance, *, end: int | None = None) -> Snapshot | None:
+def newest_snapshot(instance: Instance, *, end: int | None = None, last: int | None = None) -> Snapshot | None:
     """The newest of `usable_snapshots`, None when there is none: then only genesis is left."""
-    return next(usable_snapshots(instance, end=end), None)
+    return next(usable_snapshots(instance, end=end, last=last), None)
 
 
 def oldest_snapshot(instance: Instance) -> Snapshot | None:
