@@ -90,7 +90,7 @@ PROBE: dict[str, tuple[Callable[[], bytearray], type[DecodeError] | None, str]] 
     "boolean=5": (lambda: with_byte("available", 5), UnknownEnumValueError, "VALUE_OUT_OF_RANGE"),
     "empty trailing 100 bytes": (lambda: car()[1] + bytes(100), FrameLengthError, "COMMITTED"),
 }
-"""By the name that the reference's probe has: the input, the error when all is read and verified within its frame, and how
+"""By the name that the reference's probe has: the input, the error when all is read and verified in its frame, and how
 a handler ends that copies the message. An input may be longer than its message, as rings pad them.
 """
 
