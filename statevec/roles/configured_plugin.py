@@ -11,6 +11,7 @@ This only reads; a crash leaves at most compiled code in the cache.
 from __future__ import annotations
 
 import os
+import shutil
 
 from statevec.engine.config import Config, ConfigError
 from statevec.engine.engine_state import ENGINE_TABLES
@@ -30,12 +31,7 @@ def check_before_genesis(config: Config) -> None:
         return
     if not config.plugin_directory.is_dir():
         raise ConfigError(f"plugin.path: {config.plugin_directory} is no directory")
-    needed = config.log.capacity + sum(ring.capacity for ring in config.rings)
-    free = free_bytes()
-    if needed > free:
-        raise SegmentError(
-            f"not enough shared memory: needed={needed} free={free} in {SHARED_MEMORY} for log and rings"
-        )
+    _check_room(config)
     plugin = load_plugin(config.plugin_directory)
     check_gateways(config, plugin)
     size = ArenaLayout([*ENGINE_TABLES, *plugin.table_specs]).size
@@ -43,6 +39,21 @@ def check_before_genesis(config: Config) -> None:
     if size > memory:
         raise PluginError(f"not enough memory for the tables: needed={size} has={memory}", plugin.path)
     plugin.dispatch(config.engine.tier)
+
+
+def _check_room(config: Config) -> None:
+    """Shared memory for log and rings, and a disk that holds a segment file."""
+    needed = config.log.capacity + sum(ring.capacity for ring in config.rings)
+    free = free_bytes()
+    if needed > free:
+        raise SegmentError(
+            f"not enough shared memory: needed={needed} free={free} in {SHARED_MEMORY} for log and rings"
+        )
+    nearest = next(path for path in (config.directory, *config.directory.parents) if path.exists())
+    room = shutil.disk_usage(nearest).free
+    size = config.journal.segment_size
+    if size > room:
+        raise ConfigError(f"journal.segment_size: not enough room on the disk: needed={size} free={room}")
 
 
 def check_gateways(config: Config, plugin: LoadedPlugin) -> None:

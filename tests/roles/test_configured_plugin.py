@@ -43,6 +43,8 @@ def test_memory_that_the_host_does_not_have_is_refused(tmp_path: Path, monkeypat
     plugin = write_plugin(tmp_path / "plugin", EMITTING)
     with pytest.raises(SegmentError, match=rf"needed={(1 << 50) + (1 << 18)} free=\d+ in /dev/shm for log and rings"):
         check(tmp_path, '[log]\ncapacity = "1048576GiB"\n')
+    with pytest.raises(ConfigError, match=r"^journal\.segment_size: not enough room on the disk: needed=\d+ free=\d+$"):
+        check(tmp_path, '[journal]\nsegment_size = "1048576GiB"\n')
     write_plugin(plugin, EMITTING, head=HEAD.replace("capacity=8", "capacity=1_000_000"))
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get)
     with pytest.raises(PluginError, match=r"not enough memory for the tables: needed=\d+ has=4096000"):
