@@ -258,6 +258,14 @@ class FieldLayout:
         return low, high
 
     @property
+    def count_limits(self) -> tuple[int, int]:
+        """Smallest and largest count or length. Other members of composites may hold their null; here it is none."""
+        low, high = self.limits
+        if self.maximum is None and self.primitive.sbe_maximum is not None:
+            high = int(self.primitive.sbe_maximum)
+        return low, high
+
+    @property
     def code(self) -> str:
         """Code of the whole field in Python's `struct` language, without byte order."""
         return (

@@ -44,7 +44,7 @@ class DataCodec:
         self._where = (message, f"{path}{layout.name}")
         length = layout.length_field
         self.length_size = length.end
-        self.highest = length.limits[1]
+        self.highest = length.count_limits[1]
         self._unpack = struct.Struct(BYTE_ORDER_CODE[length.byte_order] + length.code).unpack_from
 
     def bounds(self, buffer: Any, at: int, limit: int) -> tuple[int, int]:
@@ -98,7 +98,7 @@ class GroupCodec:
         self._read = dimension_reader(layout)
         number = layout.dimensions.member("numInGroup")
         assert number is not None
-        self.lowest, self.highest = number.limits
+        self.lowest, self.highest = number.count_limits
         self.minimum = minimum_block_length(layout.fields, version)
 
     def begin(self, buffer: Any, at: int, limit: int) -> tuple[int, int, int]:

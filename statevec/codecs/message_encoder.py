@@ -41,7 +41,7 @@ class DataEncoder:
         self.layout = layout
         self._where = (message, f"{path}{layout.name}")
         self._pack = struct.Struct(BYTE_ORDER_CODE[layout.length_field.byte_order] + layout.length_field.code).pack
-        self.highest = layout.length_field.limits[1]
+        self.highest = layout.length_field.count_limits[1]
         self.empty = self._pack(0)
 
     def content(self, value: Any) -> bytes:
@@ -74,7 +74,7 @@ class GroupEncoder:
         number = layout.dimensions.member("numInGroup")
         assert number is not None
         self.number = number
-        self.lowest, self.highest = number.limits
+        self.lowest, self.highest = number.count_limits
         self.entry = LevelEncoder(layout, message, f"{path}{layout.name}.")
         self.empty = dimension_image(layout, 0)
         self._before, self._behind = self.empty[: number.offset], self.empty[number.end :]

@@ -91,7 +91,7 @@ class Walk:
             f"count = {number_expression(count, 'position', dimensions.constants)}",
             f"position += {dimensions.size}",
             *minimum_lines(group.fields),
-            f"if count < {count.limits[0]} or count > {min(count.limits[1], HIGHEST)} or count < 0:",
+            f"if count < {count.count_limits[0]} or count > {min(count.count_limits[1], HIGHEST)} or count < 0:",
             f"    return {MALFORMED}",
             "if count > 0 and (block < minimum or block > limit - position):",
             f"    return {MALFORMED}",
@@ -119,7 +119,7 @@ class Walk:
             f"    return {MALFORMED}",
             f"length = {number_expression(length, 'position', {})}",
             f"position += {length.end}",
-            f"if length < 0 or length > {min(length.limits[1], HIGHEST)} or length > limit - position:",
+            f"if length < 0 or length > {min(length.count_limits[1], HIGHEST)} or length > limit - position:",
             f"    return {MALFORMED}",
             "position += length",
         ]

@@ -16,6 +16,7 @@ from statevec.codecs.errors import (
     BlockLengthError,
     DecodeError,
     FrameLengthError,
+    GroupCountError,
     TruncatedError,
     UnknownEnumValueError,
     UnknownTemplateError,
@@ -73,7 +74,7 @@ PROBE: dict[str, tuple[Callable[[], bytearray], type[DecodeError] | None, str]] 
     "blockLength=10 (too short, same version)": (lambda: patched("<H", 0, 10), BlockLengthError, MALFORMED),
     "enum code=0x7a unknown": (lambda: with_byte("code", 0x7A), UnknownEnumValueError, "VALUE_OUT_OF_RANGE"),
     "enum code=0 (null)": (lambda: with_byte("code", 0), UnknownEnumValueError, "VALUE_OUT_OF_RANGE"),
-    "fuelFigures count=65535": (lambda: patched("<H", dimensions_at() + 2, 65535), TruncatedError, MALFORMED),
+    "fuelFigures count=65535": (lambda: patched("<H", dimensions_at() + 2, 65535), GroupCountError, MALFORMED),
     "fuelFigures blockLength=0": (lambda: patched("<H", dimensions_at(), 0), BlockLengthError, MALFORMED),
     "fuelFigures blockLength=65535": (lambda: patched("<H", dimensions_at(), 65535), TruncatedError, MALFORMED),
     "usageDescription length=0xFFFFFFFF": (
