@@ -264,6 +264,9 @@ class TypeBuilder:
             made = self._reference(child) if child.tag == "ref" else self.from_element(child)
             if any(each.name == made.name for each in fields):
                 child.fail(f"the composite has a member {made.name!r} already")
+            if self.since(child) > self.since(element):
+                text = f"{made.name!r} cannot be added to a composite: older messages are too short, or read without it"
+                self.warn(child, text)
             fields.append(_nullable(replace(made, offset=place(child, offset))))
             offset = fields[-1].end
         if not fields:

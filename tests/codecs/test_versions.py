@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from statevec.codecs.errors import DecodeError
+from statevec.codecs.errors import BlockLengthError, DecodeError
 from statevec.codecs.layout import DataLayout, FieldLayout, GroupLayout, MessageLayout
 from statevec.codecs.schema import Schema
 from statevec.codecs.schema_diff import differences
+from tests.codecs.kinds import HEADER
 from tests.codecs.sbe_data import SBE, golden_cases, needs_data
 
 MASK64 = (1 << 64) - 1
@@ -215,3 +216,38 @@ def test_additions_that_cannot_be_skipped_are_named() -> None:
         "Evo.hops": "breaks",
         "Evo.more": "skipped",
     }
+
+
+def with_composite(version: int, members: str, block: str = "") -> Schema:
+    """A schema whose one field is a composite of `a` and those members."""
+    return Schema.parse(
+        f"""<messageSchema package="p" id="5" version="{version}"><types>{HEADER}
+<composite name="C"><type name="a" primitiveType="uint8"/>{members}</composite></types>
+<message name="M" id="1" {block}><field name="c" id="1" type="C"/></message></messageSchema>"""
+    )
+
+
+def test_a_composite_cannot_be_extended() -> None:
+    old = with_composite(0, "")
+    new = with_composite(1, '<type name="b" primitiveType="int16" presence="optional" sinceVersion="1"/>')
+    assert len(new.warnings) == 1 and "'b' cannot be added to a composite" in new.warnings[0]
+    assert not old.warnings
+    content = old.encode("M", {"c": {"a": 7}})
+    with pytest.raises(BlockLengthError, match="blockLength=1 minimum=3"):
+        new.decode(content)
+    newer = new.encode("M", {"c": {"a": 7, "b": -2}})
+    assert old.decode(newer, 0, len(newer)).to_dict() == {"c": {"a": 7}}
+    assert [each.verdict for each in differences(old, new)] == ["breaks"]
+
+
+def test_a_composite_that_came_later_is_absent_as_a_whole() -> None:
+    head = f'<types>{HEADER}<composite name="C" sinceVersion="1"><type name="a" primitiveType="uint8"/></composite>'
+    tail = '</types><message name="M" id="1">{}</message></messageSchema>'
+    old, new = (
+        Schema.parse(f'<messageSchema package="p" id="5" version="{version}">{head}{tail.format(fields)}')
+        for version, fields in ((1, ""), (1, '<field name="c" id="1" type="C"/>'))
+    )
+    content = bytearray(old.encode("M", {}))
+    content[6] = 0
+    view = new.decode(content, 0, len(content))
+    assert view.to_dict() == {"c": None} and view.c is None and view.to_tuple() == (None,)
