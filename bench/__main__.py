@@ -12,7 +12,7 @@ import time
 
 from bench import report
 
-MODULES = ("ring", "python_calls", "sbe", "transaction", "live", "durability", "start")
+MODULES = ("ring", "python_calls", "sbe", "transaction", "live", "durability", "start", "upgrades")
 
 
 def main() -> int:

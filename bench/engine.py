@@ -31,6 +31,7 @@ from statevec.ipc.log_layout import APPENDED, MAX_ENTRY, UNIT, WRITTEN
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire
 from statevec.ipc.ring import RingProducer
+from statevec.ipc.ring_kernels import PRODUCER_LAST_SEQUENCE
 
 START_SECONDS = 120.0
 STOP_SECONDS = 120.0
@@ -225,6 +226,12 @@ class Surroundings:
     def samples(self) -> np.ndarray:
         """The latencies of the last `drive` at a rate, ns."""
         return self._samples[: self.block.load_i64(feed.SAMPLES_TAKEN)]
+
+    @property
+    def offered(self) -> dict[str, int]:
+        """The last producer sequence of each ring that this thread fills."""
+        producers = {"market": self._market, "venue": self._venue}
+        return {name: each.private.load_i64(PRODUCER_LAST_SEQUENCE) for name, each in producers.items()}
 
     @property
     def bytes_in_log(self) -> int:

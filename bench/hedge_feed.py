@@ -87,7 +87,7 @@ UPDATE_STATUS = _offset("OrderUpdate", "status")
 HELD_HEADER, HELD_LENGTH = _header("PositionUpdate"), _length("PositionUpdate")
 HELD_SEQUENCE, HELD_QUANTITY = _offset("PositionUpdate", "venue_sequence"), _offset("PositionUpdate", "quantity")
 HELD_INSTRUMENT = _offset("PositionUpdate", "instrument")
-PLACE_HEADER = _header("PlaceOrder")
+PLACE_TEMPLATE = _header("PlaceOrder") >> 16 & 0xFFFF
 PLACE_ORDER, PLACE_PRICE = _offset("PlaceOrder", "order_id"), _offset("PlaceOrder", "price")
 PLACE_QUANTITY, PLACE_INSTRUMENT = _offset("PlaceOrder", "quantity"), _offset("PlaceOrder", "instrument")
 PLACE_SIDE = _offset("PlaceOrder", "side")
@@ -135,7 +135,7 @@ def _instrument(feed: Region, instrument: int) -> Region:
 
 
 @kernel
-def _send_quote(feed: Region, ring: Region, producer: Region, sent_ns: int) -> bool:
+def send_quote(feed: Region, ring: Region, producer: Region, sent_ns: int) -> bool:
     """One step of one instrument's random walk; False when the ring is full."""
     message = _start(ring, producer, QUOTE_HEADER, QUOTE_LENGTH)
     if message < 0:
@@ -175,13 +175,13 @@ def _send_intent(feed: Region, ring: Region, producer: Region, sent_ns: int) -> 
 
 
 @kernel
-def _send_next(feed: Region, sent_ns: int) -> bool:
+def send_next(feed: Region, sent_ns: int) -> bool:
     """The next message of feed or desk; False when the ring is full."""
     ring = region_at(feed.load_i64(MARKET_RING), feed.load_i64(MARKET_RING_SIZE))
     producer = region_at(feed.load_i64(MARKET_PRODUCER), ring_kernels.PRODUCER_SIZE)
     if feed.load_i64(QUOTES) >= (feed.load_i64(INTENTS) + 1) * INTENT_EVERY:
         return _send_intent(feed, ring, producer, sent_ns)
-    return _send_quote(feed, ring, producer, sent_ns)
+    return send_quote(feed, ring, producer, sent_ns)
 
 
 @kernel
@@ -232,14 +232,14 @@ def _fill_order(feed: Region, output: Region) -> bool:
 
 
 @kernel
-def _take_outputs(feed: Region, entry: Region) -> bool:
+def take_outputs(feed: Region, entry: Region) -> bool:
     """Fill every order that an entry places; False when the engine stopped taking messages."""
     place = entries.INPUT + ((entry.load_i32(entries.INPUT_LENGTH) + 7) & -8)
     end = place + entry.load_i32(entries.OUTPUTS_LENGTH)
     while place < end:
         length = entry.load_i32(place + entries.OUTPUT_LENGTH)
         output = entry.slice(place + entries.OUTPUT_MESSAGE, length - entries.OUTPUT_MESSAGE)
-        if output.load_i64(0) == PLACE_HEADER and not _fill_order(feed, output):
+        if (output.load_i64(0) >> 16) & 0xFFFF == PLACE_TEMPLATE and not _fill_order(feed, output):
             return False
         place += length
     return True
@@ -274,7 +274,7 @@ def read_log(feed: Region, most: int) -> int:
             return READER_FAILED
         taken += 1
         _note_seen(feed, target)
-        if target.load_i32(entries.OUTPUTS_LENGTH) != 0 and not _take_outputs(feed, target):
+        if target.load_i32(entries.OUTPUTS_LENGTH) != 0 and not take_outputs(feed, target):
             return TIMED_OUT
     return taken
 
@@ -306,10 +306,10 @@ def drive(feed: Region, duration_ns: int, interval_ns: int) -> int:
     while now - begin < duration_ns:
         if interval_ns == 0:
             batch = 0
-            while batch < BATCH and _send_next(feed, now):
+            while batch < BATCH and send_next(feed, now):
                 batch += 1
             sent += batch
-        elif now >= begin + sent * interval_ns and _send_next(feed, begin + sent * interval_ns):
+        elif now >= begin + sent * interval_ns and send_next(feed, begin + sent * interval_ns):
             sent += 1
         got = read_log(feed, 2 * BATCH)
         if got < 0:
