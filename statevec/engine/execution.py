@@ -95,6 +95,11 @@ class Execution:
         savepoint(self.tx)
 
     @property
+    def memory(self) -> list[Region]:
+        """Everything that running an entry reads or writes, beside the log."""
+        return [self.arena, self.tx, self.block, self.scratch, self._undo, self._touched]
+
+    @property
     def sequence(self) -> int:
         """Sequence of the last entry that was executed, 0 before the first."""
         return self.block.load_i64(block_layout.SEQUENCE)

@@ -34,6 +34,7 @@ from typing import Any
 import msgspec
 
 from statevec.ipc import log_layout, segment_layout
+from statevec.ipc.process_identity import ProcessIdentity
 from statevec.journal.segments import sync_directory
 
 FORMAT_VERSION = 1
@@ -89,6 +90,10 @@ class LeaderRecord(msgspec.Struct, frozen=True):
     """Ring name to source number."""
     gateways: dict[str, list[str] | None] = {}
     """Gateway name to the messages bound to it, None for all."""
+    started_ms: int = 0
+    """When the process started, ms after boot: a number used again is another process."""
+    log: str = ""
+    """Which log it leads with: boot, device and inode. Who sees another one of that name must not follow (rule 13)."""
 
 
 def replace_file(path: Path, content: bytes, durable: bool = True, mode: int = 0o600) -> None:
@@ -219,8 +224,8 @@ def read_leader(directory: Path) -> LeaderRecord | None:
 class LeaderLock:
     """The right to lead one instance: flock on the directory's own descriptor (protocol rule 13)."""
 
-    def __init__(self, instance_directory: Path) -> None:
-        """Take the lock or raise `LeaderActiveError`, which says who has it; never waits."""
+    def __init__(self, instance_directory: Path, wait: bool = False) -> None:
+        """Take the lock or raise `LeaderActiveError`, which says who has it; or wait until it is free."""
         kind = file_system_of(instance_directory)
         if kind not in FILE_SYSTEMS:
             raise InstanceError(
@@ -230,7 +235,7 @@ class LeaderLock:
         self._directory = instance_directory
         self._descriptor = os.open(instance_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             os.close(self._descriptor)
             raise LeaderActiveError(_who_leads(instance_directory)) from None
@@ -245,6 +250,7 @@ class LeaderLock:
         """
         known = {} if self.previous is None else msgspec.structs.asdict(self.previous)
         mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": self._since, "epoch": 0}
+        mine["started_ms"] = ProcessIdentity.current().started_ms
         record = LeaderRecord(**{**known, **mine, **facts})
         replace_file(self._directory / LEADER_FILE, msgspec.json.encode(record), durable=False, mode=READABLE)
 

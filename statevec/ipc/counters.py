@@ -25,7 +25,7 @@ from statevec.ipc import segment_layout
 from statevec.ipc.counters_kernels import add, copy_words, record
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
-from statevec.ipc.segment import Segment, SegmentError, remove_dead, segment_name
+from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError, remove_dead, segment_name
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
@@ -171,8 +171,12 @@ def create_counters(
     histograms: Sequence[str] = (),
     *,
     group: str | int | None = None,
+    replace: bool = False,
 ) -> Counters:
-    """Make the counters segment of a process in that role, all zero, in place of what a dead one left."""
+    """Make the counters segment of a process in that role, all zero, in place of what a dead one left.
+
+    `replace` does so even if the one that left it still lives: it has given the role up (a leader: its lock).
+    """
     names = [*counters, *histograms]
     wrong = [name for name in names if not name or len(name.encode()) > layout.NAME_SIZE or "\0" in name]
     if wrong or len(set(names)) != len(names):
@@ -180,6 +184,8 @@ def create_counters(
     size = layout.histogram_offset(len(histograms), len(counters), len(histograms))
     name = segment_name(instance_id, f"counters-{role}")
     capacity = size - segment_layout.PAGE_SIZE
+    if replace:
+        (SHARED_MEMORY / name[1:]).unlink(missing_ok=True)
     remove_dead(name)
     segment = Segment.create(name, segment_layout.COUNTERS, size, capacity, instance_id, group=group)
     segment.region.store_i64(layout.COUNTER_COUNT, len(counters))

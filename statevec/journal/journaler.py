@@ -35,6 +35,13 @@ takes a core from somebody where cores are few: short writes, not too often."""
 HALT_NAME = "halt"
 
 
+def load_loop() -> None:
+    """Have the loop compiled or loaded: a leader shall not find the log full meanwhile."""
+    block = Region.allocate(layout.BLOCK_SIZE, 128)
+    block.store_i64(layout.STOP, 1)
+    journal_loop(Region.allocate(DATA, 128), block)
+
+
 class Journaler:
     """Journals one log (the region of its whole segment) into `directory` until stopped.
 
@@ -91,16 +98,10 @@ class Journaler:
         """Start the threads; what is not known to be durable is written again first."""
         if self._thread is not None or self._closed:
             raise JournalError(f"journaler was started before: {self.directory}")
-        self._load_loop()
+        load_loop()
         self._thread = threading.Thread(target=self._run, name="journaler", daemon=True)
         self._thread.start()
         self._keeper.start()
-
-    def _load_loop(self) -> None:
-        """Have the loop compiled or loaded now: the leader shall not find the log full meanwhile."""
-        block = Region.allocate(layout.BLOCK_SIZE, 128)
-        block.store_i64(layout.STOP, 1)
-        journal_loop(Region.allocate(DATA, 128), block)
 
     def _run(self) -> None:
         try:

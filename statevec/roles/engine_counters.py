@@ -52,7 +52,7 @@ class EngineCounters:
             *(f"thread.{name}" for name in THREAD_COUNTERS),
             *(f"ring.{ring.name}.{name}" for ring in rings for name in RING_COUNTERS),
         ]
-        self._counters = create_counters(ROLE, instance.instance_id, names, group=group)
+        self._counters = create_counters(ROLE, instance.instance_id, names, group=group, replace=True)
 
     def update(self, execution: Execution, journaler: Journaler, thread: int | None = None) -> None:
         """Copy everything; `thread` is the engine thread's number while it runs."""

@@ -1,9 +1,9 @@
-"""The engine process: configuration, instance, lock, state from the journal, then lead until told to stop.
+"""The engine process: configuration, lock or stand by until it is free, state, then lead until told to stop.
 
-    lock ─► halt mark? ─► take over (journal, log, state, who decides) ─► clock ─► epoch ─► lead ─► stop
+    stand by ─► lock ─► halt mark? ─► take over (journal, log, state, who decides) ─► clock ─► epoch ─► lead ─► stop
 
 Invariants
-    The lock comes first: whoever does not get it is told who leads, and has changed nothing.
+    The lock comes first: whoever does not get it says who leads, follows, and has changed nothing.
     A halt mark is never passed over (protocol rule 11).
     Standard error has one JSON event a line (`events`).
 
@@ -17,9 +17,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 
@@ -27,8 +27,8 @@ from statevec.engine.config import Config
 from statevec.engine.instance import (
     INSTANCE_FILE,
     Instance,
+    LeaderActiveError,
     LeaderLock,
-    LeaderRecord,
     create_instance,
     open_instance,
     prepare_directory,
@@ -37,11 +37,15 @@ from statevec.engine.instance import (
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.store import PluginStore
+from statevec.ipc.memory import Region
 from statevec.roles.configured_plugin import check_before_genesis, check_gateways
 from statevec.roles.events import report
 from statevec.roles.leader import Leader
 from statevec.roles.locked_memory import lock_memory
+from statevec.roles.standby import Standby
+from statevec.roles.standing_by import Waited, log_identity, stand_by
 from statevec.roles.takeover import check_clock, take_over
+from statevec.roles.warm_up import warm_up
 
 
 class StopRequest:
@@ -66,68 +70,99 @@ def run_engine(
     config: Config,
     *,
     accept_clock: bool = False,
+    kill_hung_after: float | None = None,
     ready_file: Path | None = None,
     ready_descriptor: int | None = None,
 ) -> None:
-    """Lead the configured instance until SIGTERM or SIGINT; call it in a process's main thread.
+    """Lead the configured instance, or stand by until that can be, until SIGTERM or SIGINT.
 
-    Once it leads, `ready_file` is written and a line goes to `ready_descriptor`, both a JSON object.
+    Call it in a process's main thread. Once it leads, `ready_file` is written and a line goes to `ready_descriptor`,
+    both a JSON object. A leader that gave no sign of life for `kill_hung_after` seconds is ended.
     """
-    started = time.monotonic()
     request = StopRequest()
     check_before_genesis(config)
     prepare_directory(config.directory)
-    with LeaderLock(config.directory) as lock:
+    waited = _wait_for_lead(config, request, kill_hung_after)
+    if waited is None:
+        report("stopped", by=request.signal_name)
+        return
+    started = time.monotonic()
+    with waited.lock as lock:
         lock.record()
         genesis = not (config.directory / INSTANCE_FILE).exists()
         instance = create_instance(config.directory) if genesis else open_instance(config.directory)
         instance.refuse_when_halted()
         report("started", instance=instance.genesis.instance_id, directory=str(instance.directory), genesis=genesis)
-        facts = {
-            "durability": config.instance.durability,
-            "gateways": {gateway.name: gateway.messages for gateway in config.gateway},
-        }
-
-        def configured() -> LoadedPlugin:
-            """The plugin that decides first in a new log; kept and named before there is a log to attach to."""
-            plugin = load_plugin(config.plugin_directory)
-            check_gateways(config, plugin)
-            PluginStore(instance.directory).keep(plugin)
-            lock.record(**facts, content_hash=plugin.content_hash)
-            return plugin
-
-        leader = _take_lead(instance, config, configured, accept_clock, lock.previous)
+        leader = _take_lead(instance, config, accept_clock, waited)
         try:
             check_gateways(config, leader.plugin)
-            _say_who_decides(config, leader.plugin)
             leader.begin()
-            leading = {**facts, "epoch": leader.epoch, "rings": leader.sources}
+            leading = {
+                "epoch": leader.epoch,
+                "rings": leader.sources,
+                "log": log_identity(instance),
+                **_bound(config),
+            }
             lock.record(**leading, content_hash=leader.plugin.content_hash)
-            problem = lock_memory()
-            if problem is not None:
-                report("memory_not_locked", reason=problem)
             reached = {
                 "instance": instance.genesis.instance_id,
                 "epoch": leader.epoch,
                 "sequence": leader.sequence,
                 "position": leader.position,
             }
-            report("leading", **reached, seconds=round(time.monotonic() - started, 3))
+            report("leading", **reached, seconds=round(time.monotonic() - started, 4))
             _say_ready(reached, ready_file, ready_descriptor)
+            _lock_memory(leader.memory)
+            if waited.standby is None:
+                _say_who_decides(config, leader.plugin)
             leader.control(request.wait, lambda content_hash: lock.record(**leading, content_hash=content_hash))
         finally:
             leader.stop()
         report("stopped", by=request.signal_name, sequence=leader.sequence, position=leader.position)
 
 
-def _take_lead(
-    instance: Instance,
-    config: Config,
-    configured: Callable[[], LoadedPlugin],
-    accept_clock: bool,
-    previous: LeaderRecord | None,
-) -> Leader:
-    taken = take_over(instance, config, configured, previous)
+def _wait_for_lead(config: Config, request: StopRequest, kill_hung_after: float | None) -> Waited | None:
+    """The lock now, or once whoever has it is gone; None when told to stop before."""
+    try:
+        return Waited(LeaderLock(config.directory), None)
+    except LeaderActiveError as active:
+        report("standing_by", behind=str(active))
+
+    def prepare(standby: Standby) -> None:
+        _say_who_decides(config, standby.following.versions.plugin)
+        warm_up()
+        _lock_memory(standby.following.execution.memory)
+        report("following", sequence=standby.sequence)
+
+    return stand_by(config, lambda: request.wait(0), kill_hung_after, prepare)
+
+
+def _lock_memory(used: list[Region]) -> None:
+    problem = lock_memory(used)
+    if problem is not None:
+        report("memory_not_locked", reason=problem)
+
+
+def _bound(config: Config) -> dict[str, Any]:
+    """What the leader's record says of durability and gateways."""
+    return {
+        "durability": config.instance.durability,
+        "gateways": {gateway.name: gateway.messages for gateway in config.gateway},
+    }
+
+
+def _take_lead(instance: Instance, config: Config, accept_clock: bool, waited: Waited) -> Leader:
+    lock = waited.lock
+
+    def configured() -> LoadedPlugin:
+        """The plugin that decides first in a new log; kept and named before there is a log to attach to."""
+        plugin = load_plugin(config.plugin_directory)
+        check_gateways(config, plugin)
+        PluginStore(instance.directory).keep(plugin)
+        lock.record(**_bound(config), content_hash=plugin.content_hash)
+        return plugin
+
+    taken = take_over(instance, config, configured, lock.previous, waited.standby)
     leader = Leader(instance, config, taken)
     if not accept_clock:
         try:

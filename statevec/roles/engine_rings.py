@@ -37,7 +37,7 @@ from statevec.ipc.ring_kernels import (
     open_consumer,
     resume_position,
 )
-from statevec.ipc.ring_layout import APPENDED_SEQUENCE, HEAD, RELEASED_SEQUENCE
+from statevec.ipc.ring_layout import APPENDED_SEQUENCE, HEAD
 from statevec.ipc.ring_repair import RingError, records_region
 from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError
 from statevec.ipc.sigbus import guard
@@ -142,6 +142,9 @@ def open_rings(
     for number, config in enumerate(rings):
         block = loop.slice(loop_layout.RINGS + number * loop_layout.RING_SIZE, loop_layout.RING_SIZE)
         opened.append(_open_ring(instance, config, sources[config.name], execution, block, group))
+        # What the log has need not be on disk yet: the loop tells the producer once it is.
+        block.store_i64(loop_layout.RING_TOLD_RELEASED, 0)
+        block.store_i64(loop_layout.RING_CHECKPOINT_POSITION, loop.load_i64(loop_layout.PUBLISHED))
     loop.store_i64(loop_layout.RING_COUNT, len(opened))
     return opened
 
@@ -186,9 +189,8 @@ def _open_ring(
     if segment.own_id != state.ring_instance:
         message = Region.of(admin_layout.ring_attach(segment.own_id, source, config.name))
         append_admin(execution.block, execution.tx, RING_ATTACH, source, message)
-    # SYNC POINT: pairs with the producer's acquire of its two sequences: the log and the disk have these messages.
+    # SYNC POINT: pairs with the producer's acquire of its appended sequence: the log has these messages.
     store_release(segment.region, APPENDED_SEQUENCE, state.sequence)
-    store_release(segment.region, RELEASED_SEQUENCE, state.sequence)
     return ring
 
 

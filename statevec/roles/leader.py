@@ -45,6 +45,7 @@ from statevec.roles.takeover import Taken
 from statevec.state.tables import find
 
 CONTROL_INTERVAL_SECONDS = 0.02
+START_INTERVAL_SECONDS = 0.000_2
 CHORE_TURNS = 2
 """Every so many turns the main thread does one of its chores: it shares a core with gateways, so it works in bits."""
 THREAD_COUNTER_ROUNDS = 10
@@ -176,7 +177,7 @@ class Leader:
                 self.journaler.pin_to(others)
         self._thread.start()
         while self.execution.block.load_relaxed(loop_layout.TURNS) == 0 and self._thread.is_alive():
-            time.sleep(CONTROL_INTERVAL_SECONDS)  # it is being compiled, or loaded
+            time.sleep(START_INTERVAL_SECONDS)  # it is being compiled, or loaded
         self._check_thread()
 
     def _run_loop(self) -> None:
@@ -266,6 +267,12 @@ class Leader:
             if self._counters is not None:
                 self._counters.update(self.execution, self.journaler)
                 self._counters.close()
+
+    @property
+    def memory(self) -> list[Region]:
+        """Everything that the engine's thread works on."""
+        rings = [ring.segment.region for ring in self.rings if ring.segment is not None]
+        return [*self.execution.memory, self.log.region, *rings]
 
     @property
     def sequence(self) -> int:

@@ -1,5 +1,9 @@
 """Locking a process's memory, so that the engine's thread never waits for a page to come back.
 
+Pages that are there stay, and so does what faults in later into the mappings of now; what the engine's thread works on
+is made to be there. Not everything is: a process that dies gives its lock up only after the kernel has taken down all
+its pages, and a standby waits for that lock.
+
 Nothing is kept here; the locks end with the process.
 """
 
@@ -8,17 +12,24 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterable
+
+from statevec.ipc.memory import Region
 
 MCL_CURRENT = 1
+MCL_ONFAULT = 4
 
 
-def lock_memory() -> str | None:
-    """Lock every page that is mapped now; None when that worked, else why not.
+def lock_memory(used: Iterable[Region]) -> str | None:
+    """Lock the pages of this process, and have those of `used` there; None when that worked, else why not.
 
-    Only pages that exist: with MCL_FUTURE, a low limit would make later allocations of the process fail.
+    Only mappings that exist: with MCL_FUTURE, a low limit would make later allocations of the process fail.
     """
     library = ctypes.CDLL(None, use_errno=True)
-    if library.mlockall(MCL_CURRENT) == 0:
+    locked = library.mlockall(MCL_CURRENT | MCL_ONFAULT) == 0
+    for region in used:
+        locked = locked and library.mlock(ctypes.c_void_p(region.address), ctypes.c_size_t(region.size)) == 0
+    if locked:
         return None
     number = ctypes.get_errno()
     hint = " (raise the limit with `ulimit -l` or LimitMEMLOCK=)" if number in (errno.ENOMEM, errno.EPERM) else ""

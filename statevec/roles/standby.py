@@ -32,6 +32,8 @@ from statevec.roles.follow_codes import NOTICE
 from statevec.roles.following import Following
 from statevec.roles.standby_kernels import DIFFERENCE, follow_log
 
+CATCH_UP_PAUSE_SECONDS = 0.000_1
+
 
 class StandbyError(Exception):
     """The standby cannot go on; the leader can. The text says why."""
@@ -101,7 +103,7 @@ class Standby:
             self.following.notice(Entry(self.following.execution.scratch.view))
         return answer != AT_END
 
-    def catch_up(self, position: int, pause_seconds: float, seconds: float) -> None:
+    def catch_up(self, position: int, seconds: float) -> None:
         """Run everything below `position`, which log or files hold. Raises `StandbyError` after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.following.position < position:
@@ -109,7 +111,7 @@ class Standby:
                 continue
             if time.monotonic() > deadline:
                 raise StandbyError(f"no entry follows at position={self.following.position} expected={position}")
-            time.sleep(pause_seconds)
+            time.sleep(CATCH_UP_PAUSE_SECONDS)
         if self.following.position != position:
             raise StandbyError(f"has run more than the log holds: position={self.following.position} log={position}")
 

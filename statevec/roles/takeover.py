@@ -2,7 +2,8 @@
 
     the log is in shared memory     adopt it, never rebuild it: the journaler writes again what the disk may lack
     it is not                       find the journal's end, cut a torn tail, make a log that begins there
-    then                            execute the journal again, up to the appended position
+    then                            execute the journal again, up to the appended position; a standby has done that
+                                    and runs what it lacks: it reads no file, and waits for no disk
 
 Invariants
     Only the holder of the instance's lock does this.
@@ -38,13 +39,16 @@ from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
 from statevec.journal.entry_layout import ENTRY_HEADER_SIZE
 from statevec.journal.journaler import Journaler
 from statevec.journal.reader import JournalReader
-from statevec.journal.recovery import recover
+from statevec.journal.recovery import find_end, recover
 from statevec.roles.cursor import read_cursor
 from statevec.roles.events import report
 from statevec.roles.following import Following
+from statevec.roles.standby import Standby
 from statevec.state.tables import find
 
 FLUSH_PAUSE_SECONDS = 0.001
+CATCH_UP_SECONDS = 60.0
+"""A standby that is far behind its dead leader runs millions of entries a second: this means that something hangs."""
 
 
 class TakeoverError(Exception):
@@ -62,35 +66,67 @@ class Taken:
 
 
 def take_over(
-    instance: Instance, config: Config, configured: Callable[[], LoadedPlugin], previous: LeaderRecord | None
+    instance: Instance,
+    config: Config,
+    configured: Callable[[], LoadedPlugin],
+    previous: LeaderRecord | None,
+    standby: Standby | None = None,
 ) -> Taken:
     """Bring journal, log and state together; see the module's docstring.
 
-    `configured` loads the plugin that decides first where the log is empty; `previous` is who led before.
+    `configured` loads the plugin that decides first where the log is empty; `previous` is who led before; a `standby`
+    has the state of a log that is adopted already.
     """
     log = find_log(instance)
     adopted = log is not None
-    end = recover(instance.journal_directory, durable=known_durable(instance, log, previous))
-    if log is None:
-        log = _make_log(instance, config, end.position)
+    if standby is not None and log is None:
+        _check_lost_log(instance, standby)
+        standby = None
+    if log is None or standby is None:
+        log = _recover(instance, config, log, previous)
     # SYNC POINT: pairs with the dead leader's release of the appended position.
     position = load_acquire(log.region, log_layout.APPENDED)
-    if position < end.position:
-        raise TakeoverError(f"journal has more than the log: journal={end.position} log={position} log={log.name!r}")
     store_release(log.region, log_layout.HALTED, 0)  # SYNC POINT: pairs with the loop; the halt mark was looked at
+    if standby is not None:
+        standby.catch_up(position, CATCH_UP_SECONDS)
     journaler = _start_journaler(instance, config, log)
-    _wait_flushed(log, journaler, config.instance.durability, position)
-    if adopted and _differs(log, config):
+    replaced = adopted and _differs(log, config)
+    if replaced or standby is None:
+        _wait_flushed(log, journaler, config.instance.durability, position)
+    if replaced:
         journaler.stop()
         log = _replace_log(instance, config, log, position)
         journaler = _start_journaler(instance, config, log)
     try:
-        following = _replay(instance, config, position, configured)
+        following = _replay(instance, config, position, configured) if standby is None else standby.following
     except BaseException:
         journaler.stop()
         raise
-    report("recovered", sequence=following.execution.sequence, position=position, adopted_log=adopted)
+    how = {"adopted_log": adopted, "stood_by": standby is not None}
+    report("recovered", sequence=following.execution.sequence, position=position, **how)
     return Taken(log, journaler, following)
+
+
+def _check_lost_log(instance: Instance, standby: Standby) -> None:
+    """The log is gone: what a standby followed must be in the journal, or entries were lost that were released."""
+    end = find_end(instance.journal_directory)
+    if standby.sequence > end.sequence:
+        raise TakeoverError(
+            f"log is gone, and the journal ends before what the last leader appended: journal={end.sequence} "
+            f"followed={standby.sequence}"
+        )
+
+
+def _recover(instance: Instance, config: Config, log: Segment | None, previous: LeaderRecord | None) -> Segment:
+    """Find the journal's end and cut a torn tail; the log, made if there is none."""
+    end = recover(instance.journal_directory, durable=known_durable(instance, log, previous))
+    if log is None:
+        return _make_log(instance, config, end.position)
+    # SYNC POINT: pairs with the dead leader's release of the appended position.
+    position = load_acquire(log.region, log_layout.APPENDED)
+    if position < end.position:
+        raise TakeoverError(f"journal has more than the log: journal={end.position} log={position} log={log.name!r}")
+    return log
 
 
 def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecord | None) -> int:

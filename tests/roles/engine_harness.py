@@ -32,14 +32,41 @@ def add(account: int, amount: int, announce: int = 0, ttl_ns: int = 0) -> bytes:
     return SCHEMA.encode("Add", {"account": account, "amount": amount, "announce": announce, "ttl_ns": ttl_ns})
 
 
+class StandbyUnderTest:
+    """An engine process that was started while another one led."""
+
+    def __init__(self, command: list[str], errors: Path) -> None:
+        self.errors = errors
+        with open(errors, "wb") as file:
+            self.process = subprocess.Popen(command, stderr=file)
+
+    def events(self) -> list[dict[str, Any]]:
+        """What it reported so far."""
+        lines = self.errors.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def wait_for(self, event: str, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """The first event of that name; fails when the process ends before."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            for found in self.events():
+                if found["event"] == event:
+                    return found
+            assert not ended, f"standby ended before {event!r}: {self.errors.read_text()}"
+            time.sleep(0.01)
+        raise AssertionError(f"standby never said {event!r}: {self.errors.read_text()}")
+
+
 class EngineUnderTest:
-    """One instance in a directory of the test, and at most one engine process on it."""
+    """One instance in a directory of the test, at most one engine process that leads it, and any number of standbys."""
 
     def __init__(self, directory: Path, durability: str = "memory", engine: str = "", more: str = "") -> None:
         self.directory = directory / "instance"
         self.configuration = directory / "engine.toml"
         self.errors = directory / "engine.err"
         self.process: subprocess.Popen[bytes] | None = None
+        self.standbys: list[StandbyUnderTest] = []
         self.configuration.write_text(
             f'[instance]\ndirectory = "instance"\ndurability = "{durability}"\n'
             f'[plugin]\npath = "{PLUGIN}"\n'
@@ -75,6 +102,20 @@ class EngineUnderTest:
         said: dict[str, Any] = json.loads(line)
         return said
 
+    def stand_by(self, *arguments: str) -> StandbyUnderTest:
+        """Start another engine process and wait until it follows the leader."""
+        errors = self.errors.with_name(f"standby{len(self.standbys)}.err")
+        standby = StandbyUnderTest(self.command(*arguments), errors)
+        self.standbys.append(standby)
+        standby.wait_for("following")
+        return standby
+
+    def succeed(self, standby: StandbyUnderTest) -> dict[str, Any]:
+        """The leader is gone: wait until that standby leads, which is the engine from now on."""
+        leading = standby.wait_for("leading")
+        self.process = standby.process
+        return leading
+
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         assert self.process is not None
@@ -108,9 +149,11 @@ class EngineUnderTest:
 
     def clean_up(self) -> None:
         """Leave no process and no shared memory, whatever happened."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        for process in [self.process, *(each.process for each in self.standbys)]:
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
         if (self.directory / "instance.json").exists():
             for path in Path("/dev/shm").glob(f"sv-{self.instance.instance_id:016x}-*"):
                 path.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,15 +70,6 @@ def deliver(gateway: Gateway) -> list[Output]:
         found.append(output)
         gateway.acknowledge(output)
     return found
-
-
-def test_a_second_engine_is_told_who_leads_and_leaves(engine: EngineUnderTest) -> None:
-    """Rule 13."""
-    assert engine.process is not None
-    second = subprocess.run(engine.command(), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
-    assert second.returncode == 1
-    assert f"is led by process {engine.process.pid} on " in second.stderr
-    assert len(second.stderr.splitlines()) == 1
 
 
 def test_a_ring_has_one_producer(engine: EngineUnderTest) -> None:
