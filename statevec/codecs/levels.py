@@ -80,7 +80,13 @@ class DataCodec:
             raise TextError(f"bytes that are not {self.encoding}", *self._where, offset=start) from error
 
     def decode(self, buffer: Any, at: int, limit: int) -> tuple[str | bytes, int]:
-        start, end = self.bounds(buffer, at, limit)
+        start = at + self.length_size
+        if self.present and start <= limit:
+            length = self._unpack(buffer, at)[0]
+            end = start + length
+            if end <= limit and length <= self.highest:
+                return self.value(buffer, start, end), end
+        start, end = self.bounds(buffer, at, limit)  # says what is wrong
         return self.value(buffer, start, end), end
 
     decode_tuple = decode
@@ -148,27 +154,31 @@ class GroupCodec:
         return position
 
     def decode(self, buffer: Any, at: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-        position, block_length, count = self.begin(buffer, at, limit)
-        entry = self.entry
-        if not entry.members:
-            end = position + count * block_length
-            decode = entry.decode_block
-            if not block_length:
-                return [decode(buffer, position) for _ in range(count)], end
-            return [decode(buffer, each) for each in range(position, end, block_length)], end
-        values: list[dict[str, Any]] = []
-        for _ in range(count):
-            tail = entry.tail(position, block_length, limit)
-            made, position = entry.decode(buffer, position, tail, limit)
-            values.append(made)
-        return values, position
+        values: list[dict[str, Any]]
+        values, end = self._decode(buffer, at, limit, self.entry.block_decoder, self.entry.decode)
+        return values, end
 
     def decode_tuple(self, buffer: Any, at: int, limit: int) -> tuple[list[tuple[Any, ...]], int]:
+        values: list[tuple[Any, ...]]
+        values, end = self._decode(buffer, at, limit, self.entry.tuple_decoder, self.entry.decode_tuple)
+        return values, end
+
+    def _decode(
+        self, buffer: Any, at: int, limit: int, decode_block: Callable[[Any, int], Any], decode: Callable[..., Any]
+    ) -> tuple[list[Any], int]:
         position, block_length, count = self.begin(buffer, at, limit)
-        values: list[tuple[Any, ...]] = []
+        if not self.entry.members and block_length:
+            end = position + count * block_length
+            try:
+                return [decode_block(buffer, each) for each in range(position, end, block_length)], end
+            except UnicodeDecodeError:
+                pass  # entry by entry, below, shows which one it is
+        values: list[Any] = []
         for _ in range(count):
-            tail = self.entry.tail(position, block_length, limit)
-            made, position = self.entry.decode_tuple(buffer, position, tail, limit)
+            tail = position + block_length
+            if tail > limit:
+                self.entry.tail(position, block_length, limit)
+            made, position = decode(buffer, position, tail, limit)
             values.append(made)
         return values, position
 
@@ -204,28 +214,13 @@ class LevelCodec:
         self.version = version
         self.fields: tuple[FieldLayout, ...] = layout.fields
         dialect = dialect_at(path)
-        self._block = make_block_decoder(layout.fields, dialect, True, version)
-        self._block_tuple = make_block_decoder(layout.fields, dialect, False, version)
+        self.block_decoder = make_block_decoder(layout.fields, dialect, True, version)
+        self.tuple_decoder = make_block_decoder(layout.fields, dialect, False, version)
         self.members: list[tuple[str, Member]] = [
             *((each.name, GroupCodec(each, message, path, version, dialect_at)) for each in layout.groups),
             *((each.name, DataCodec(each, message, path, version)) for each in layout.data),
         ]
-
-    def decode_block(self, buffer: Any, block: int) -> dict[str, Any]:
-        """The fields of the block only."""
-        try:
-            values: dict[str, Any] = self._block(buffer, block)
-        except UnicodeDecodeError as error:
-            raise self._text_error(buffer, block, error) from error
-        return values
-
-    def decode_block_tuple(self, buffer: Any, block: int) -> tuple[Any, ...]:
-        """The fields of the block only, as a tuple."""
-        try:
-            values: tuple[Any, ...] = self._block_tuple(buffer, block)
-        except UnicodeDecodeError as error:
-            raise self._text_error(buffer, block, error) from error
-        return values
+        self._decoders = [(name, member.decode) for name, member in self.members]
 
     def _text_error(self, buffer: Any, block: int, error: UnicodeDecodeError) -> TextError:
         found = _find_bad_text(self.fields, buffer, block, self.path)
@@ -264,15 +259,21 @@ class LevelCodec:
 
     def decode(self, buffer: Any, block: int, tail: int, limit: int) -> tuple[dict[str, Any], int]:
         """All values by name, and where they end."""
-        values = self.decode_block(buffer, block)
+        try:
+            values: dict[str, Any] = self.block_decoder(buffer, block)
+        except UnicodeDecodeError as error:
+            raise self._text_error(buffer, block, error) from error
         position = tail
-        for name, member in self.members:
-            values[name], position = member.decode(buffer, position, limit)
+        for name, decode in self._decoders:
+            values[name], position = decode(buffer, position, limit)
         return values, position
 
     def decode_tuple(self, buffer: Any, block: int, tail: int, limit: int) -> tuple[tuple[Any, ...], int]:
         """All values in the schema's order, and where they end."""
-        values = [*self.decode_block_tuple(buffer, block)]
+        try:
+            values: list[Any] = [*self.tuple_decoder(buffer, block)]
+        except UnicodeDecodeError as error:
+            raise self._text_error(buffer, block, error) from error
         position = tail
         for _, member in self.members:
             value, position = member.decode_tuple(buffer, position, limit)
