@@ -62,6 +62,9 @@ IN_HANDLERS = [
     ("x = message.a @ 3", "matrices"),
     ("x = isinstance(message.a, int)", "types are known"),
     ("x = PAIR[:1]", "slices nothing"),
+    ("x = message.side == 'BUY'", "text is bytes: b'BUY'; a member of an enum has no quotes"),
+    ("match message.symbol:\n    case 'a':\n        pass", "text is bytes: b'a'"),
+    ("x = message.symbol == WORD", "text is bytes: WORD = b'word'"),
     ("x = message.side == Side.BYU", r"Side has no member 'BYU' \(members: BUY, SELL\)"),
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from statevec.engine.plugin.compiler_words import type_words
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.loader import load_plugin
 from statevec.engine.plugin.simulate import simulate
@@ -21,6 +22,38 @@ CONDITIONS = [
     ("item = tx.items.get(1)\nif message.a and item:\n    tx.reject(NO)", "a record Item or None is neither"),
     ("if message:\n    tx.reject(NO)", "Probe is neither true nor false: compare a field"),
 ]
+
+
+NOT_FOR = [
+    ("x = len(message.a)", r"len\(\) is not for an integer"),
+    ("x = message.symbol[0]", r"\[…\] is not for text"),
+    ("for x in message.a:\n    pass", "a loop is not for an integer"),
+    ("x = message.symbol > b'abc'", "> is not for text and text"),
+    ("x = message.a in message.symbol", "`in` is not for text"),
+    ("x = message.symbol.decode()", "text has no 'decode'"),
+    ("x = message.side.name", "Side has no 'name'"),
+    ("x = tx.items[1].limit", "record Item has no field 'limit'"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), NOT_FOR)
+def test_what_an_operation_is_not_for_is_said_in_the_authors_words(tmp_path: Path, body: str, words: str) -> None:
+    loaded = load_plugin(write_plugin(tmp_path / "p", handler(body)))
+    with pytest.raises(PluginError, match=rf"probe\.py:{HEAD_LINES + 3}: .*{words}"):
+        loaded.dispatch("compiled")
+
+
+def test_types_of_the_compiler_have_words() -> None:
+    shown = {
+        "OptionalType(int64)": "an integer or None",
+        "IntEnum<int64>(Side)": "Side",
+        "Edited(Item, 4, 0d15ad7f)": "a record Item",
+        "Table(items, 4, write, 0d15ad7f)": "the table items",
+        "readonly bytes(uint8, 1d, C)": "text",
+        "UniTuple(int64 x 2)": "a tuple",
+        "SomethingElse(1)": "SomethingElse(1)",
+    }
+    assert {text: type_words(text) for text in shown} == shown
 
 
 @pytest.mark.parametrize(("body", "words"), CONDITIONS)

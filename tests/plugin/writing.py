@@ -40,6 +40,7 @@ Side = probe.schema.enum("Side")
 NO = probe.rejection(1, "no")
 LIMIT = 100
 PAIR = (3, 4)
+WORD = "word"
 
 
 @probe.record(capacity=8)

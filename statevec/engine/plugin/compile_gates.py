@@ -22,6 +22,7 @@ from numba.core import ir
 from numba.core.errors import NumbaError, NumbaWarning
 
 from statevec.codecs.native import FieldTypeError
+from statevec.engine.plugin.compiler_words import operation_words
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.native_arithmetic import PluginTypeError
 
@@ -67,6 +68,9 @@ def _reason(error: Exception, text: str) -> str:
     unify = re.search(r"Cannot unify (.+?) and (.+?) for '(\w+)", text)
     if unify:
         return f"{unify[3]!r} holds {unify[1]} on one path and {unify[2]} on another"
+    words = operation_words(text)
+    if words:
+        return words
     lines = [each.strip() for each in text.splitlines() if each.strip()]
     return next((each for each in lines if not each.startswith(BOILERPLATE)), lines[0] if lines else repr(error))
 

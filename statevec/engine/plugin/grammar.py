@@ -145,6 +145,8 @@ class FunctionGrammar(ast.NodeVisitor):
         value = node.value
         if isinstance(value, int) and not MINIMUM <= value <= MAXIMUM + 1:
             raise self._error(f"{value} is outside signed 64 bits", node)
+        if isinstance(value, str):
+            raise self._error(f"text is bytes: b{value!r}; a member of an enum has no quotes", node)
         if value is Ellipsis or isinstance(value, complex):
             raise self._error("this constant has no use in a handler", node)
 
@@ -206,7 +208,8 @@ class FunctionGrammar(ast.NodeVisitor):
         if not isinstance(node.value, ast.Call | ast.Constant):
             reason = next((text for kind, text in REFUSED_SYNTAX.items() if isinstance(node.value, kind)), "")
             raise self._error(reason or "this line computes something and drops it", node)
-        self.generic_visit(node)
+        if not isinstance(node.value, ast.Constant):
+            self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
         operands = [node.left, *node.comparators]

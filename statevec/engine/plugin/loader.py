@@ -126,7 +126,7 @@ def load_plugin(directory: Path | str) -> LoadedPlugin:
     _check_globals(source, module)
     loaded.table_specs = [each.table_spec() for each in plugin.declarations.records.values()]
     _check_capacities(loaded)
-    _check_members(source, module)
+    _check_constants(source, module)
     _check_migrations(loaded)
     _check_outputs(loaded)
     return loaded
@@ -183,20 +183,23 @@ def _is_constant(value: Any) -> bool:
     return value is None or isinstance(value, float | str | bytes)
 
 
-def _check_members(source: PluginSource, module: types.ModuleType) -> None:
-    """Members of enums that functions name must be there; the interpreted tier would find it when it runs."""
+def _check_constants(source: PluginSource, module: types.ModuleType) -> None:
+    """Members of enums that functions name must be there, and no constant that they name is a `str`."""
+    values = {name: getattr(module, name) for name in source.globals}
     enums = {
         name: value
-        for name in source.globals
-        if isinstance(value := getattr(module, name), type) and issubclass(value, IntEnum) and value is not IntEnum
+        for name, value in values.items()
+        if isinstance(value, type) and issubclass(value, IntEnum) and value is not IntEnum
     }
     for function in source.functions.values():
-        known = enums.keys() - local_names(function)
-        for node in ast.walk(function):
+        own = local_names(function)
+        for node in (each for statement in function.body for each in ast.walk(statement)):
+            if isinstance(node, ast.Name) and node.id not in own and isinstance(values.get(node.id), str):
+                raise source.error(f"text is bytes: {node.id} = b{values[node.id]!r}", node)
             if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
                 continue
             name = node.value.id
-            if name in known and node.attr not in enums[name].__members__:
+            if name in enums.keys() - own and node.attr not in enums[name].__members__:
                 members = ", ".join(enums[name].__members__)
                 raise source.error(f"{name} has no member {node.attr!r} (members: {members})", node)
 
