@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from statevec.cli.parameters import FiniteRange
 from statevec.engine.config import ConfigError, load_config
 
 
@@ -16,7 +17,7 @@ from statevec.engine.config import ConfigError, load_config
 @click.option("--accept-clock", is_flag=True, help="Lead although the clock is far from the last entry's time.")
 @click.option(
     "--kill-hung-after",
-    type=click.FloatRange(min=1.0),
+    type=FiniteRange(1),
     metavar="SECONDS",
     help="As a standby, end a leader that gave no sign of life for so long.",
 )
