@@ -14,6 +14,7 @@ A crash leaves nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +24,20 @@ from statevec.engine.instance import Instance, open_instance
 from statevec.engine.plugin.decoding import decoder_for
 from statevec.engine.snapshot_file import SnapshotError
 from statevec.engine.versions import first_decider
+from statevec.journal.cold_segments import (
+    ColdSegment,
+    ColdSegmentError,
+    join_segments,
+    list_cold_segments,
+    verify_content,
+)
 from statevec.journal.decode import hex64
 from statevec.journal.errors import JournalDamagedError
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import JournalStart, find_end
-from statevec.journal.segments import contiguous_segments
+from statevec.journal.segments import SegmentFile, contiguous_segments
 from statevec.roles.following import Following
+from statevec.roles.retention import read_head
 from statevec.roles.snapshot import begin_following, newest_snapshot, oldest_snapshot
 
 Tier = Literal["compiled", "interpreted"]
@@ -56,6 +65,8 @@ class Verification:
     seconds: float
     started_at: int = 0
     """Sequence of the snapshot where execution began, 0 for genesis."""
+    cold_head: str = ""
+    """Chain hash (hex) of the last cold segment; empty where none was read."""
     difference: Difference | None = None
     damage: JournalDamagedError | None = None
 
@@ -65,7 +76,7 @@ class Verification:
         return self.difference is None and self.damage is None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: `digest` as 16 hex digits; `started_at`, `difference` and `damage` only where there are any."""
+        """For JSON: `digest` as 16 hex digits; from `started_at` on only what there is."""
         found: dict[str, Any] = {
             "verified": self.verified,
             "digest": hex64(self.digest),
@@ -77,6 +88,8 @@ class Verification:
         }
         if self.started_at:
             found["started_at"] = self.started_at
+        if self.cold_head:
+            found["cold_head"] = self.cold_head
         if self.difference is not None:
             found["difference"] = {
                 "sequence": self.difference.sequence,
@@ -92,19 +105,24 @@ class Verification:
         return found
 
 
-def verify_journal(instance: Instance, following: Following, tier: Tier = "compiled") -> Verification:
-    """Execute the journal of `instance` again from where `following` is, and compare; see `Verification`."""
+def verify_journal(
+    instance: Instance, following: Following, tier: Tier = "compiled", cold: Sequence[ColdSegment] = ()
+) -> Verification:
+    """Execute the journal of `instance` again from where `following` is, and compare; see `Verification`.
+
+    `cold` are segments before the files at hand.
+    """
     started = time.monotonic()
     directory, unit = instance.journal_directory, instance.genesis.unit
     execution = following.execution
     start = JournalStart(following.position, execution.sequence, execution.digest)
+    segments, _ = contiguous_segments(directory, unit)
     damage = None
     try:
-        limit = find_end(directory, start=start, unit=unit).position
+        limit = find_end(directory, start=_first_at_hand(start, cold, segments), unit=unit).position
     except JournalDamagedError as error:
         damage, limit = error, error.position
-    segments, _ = contiguous_segments(directory, unit)
-    reader = JournalReader(directory, unit, segments)
+    reader = JournalReader(directory, unit, join_segments(cold, segments))
     result = following.run_to(reader, limit)
     agreed = Verification(
         entries=result.entries,
@@ -114,6 +132,7 @@ def verify_journal(instance: Instance, following: Following, tier: Tier = "compi
         tier=tier,
         seconds=time.monotonic() - started,
         started_at=start.sequence,
+        cold_head=cold[-1].chain_hash.hex() if cold else "",
         damage=damage,
     )
     if result.difference is None or result.executed is None:
@@ -130,22 +149,48 @@ def verify_journal(instance: Instance, following: Following, tier: Tier = "compi
     )
 
 
+def _first_at_hand(start: JournalStart, cold: Sequence[ColdSegment], files: Sequence[SegmentFile]) -> JournalStart:
+    """From where on the end is looked for: cold segments have none."""
+    if files and start.position < files[0].first:
+        for segment in cold:
+            if segment.end == files[0].first:
+                return JournalStart(segment.end, segment.last_sequence, segment.last_digest)
+    return start
+
+
+def _check_cold(instance: Instance, cold: Sequence[ColdSegment]) -> None:
+    """Read all of the cold segments, and compare their chain with what the instance remembers of it."""
+    head = read_head(instance)
+    for segment in cold:
+        verify_content(segment)
+        if head is not None and segment.end == head.position and segment.chain_hash != head.chain_hash:
+            raise ColdSegmentError(
+                f"cold segments are another chain than the instance's: chain hash={segment.chain_hash.hex()} "
+                f"expected={head.chain_hash.hex()} in {segment.path}"
+            )
+
+
 def _digest_before(reader: JournalReader, sequence: int, start: JournalStart) -> int:
     if sequence - 1 == start.sequence:
         return start.digest
     return reader.read(reader.find(sequence - 1)).digest
 
 
-def verify_instance(directory: Path, tier: Tier = "compiled", from_snapshot: Which | None = None) -> Verification:
+def verify_instance(
+    directory: Path, tier: Tier = "compiled", from_snapshot: Which | None = None, cold: Path | None = None
+) -> Verification:
     """Verify the journal of an instance, live or stopped, with the versions from its own store.
 
     From genesis, or from the newest or oldest usable snapshot; from the oldest too where the journal's first segments
-    are gone. Raises `SnapshotError` where it takes a snapshot and there is none.
+    are gone. With a directory of `cold` segments these are read and executed first. Raises `SnapshotError` where it
+    takes a snapshot and there is none, `ColdSegmentError` for what is damaged or missing there.
     """
     instance = open_instance(directory)
     unit = instance.genesis.unit
     segments, _ = contiguous_segments(instance.journal_directory, unit)
-    reader = JournalReader(instance.journal_directory, unit, segments)
+    archived = list_cold_segments(cold, instance.instance_id) if cold is not None else []
+    _check_cold(instance, archived)
+    reader = JournalReader(instance.journal_directory, unit, join_segments(archived, segments))
     if from_snapshot is None and reader.first_position == 0 and first_decider(reader) is None:
         end = find_end(instance.journal_directory, unit=unit)  # raises when it is not empty but damaged
         return Verification(end.entries, end.sequence, end.digest, end.position, tier, 0.0)
@@ -155,4 +200,5 @@ def verify_instance(directory: Path, tier: Tier = "compiled", from_snapshot: Whi
         if snapshot is None:
             where = f"the journal begins at position={reader.first_position}"
             raise SnapshotError(f"no snapshot of {instance.directory} can be used, and {where}")
-    return verify_journal(instance, begin_following(instance, tier, snapshot), tier)
+    following = begin_following(instance, tier, snapshot, reader=reader)
+    return verify_journal(instance, following, tier, archived)

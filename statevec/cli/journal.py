@@ -19,6 +19,7 @@ from statevec.engine.deciders import deciders
 from statevec.engine.instance import Instance, open_instance
 from statevec.engine.plugin.decoding import decoder_for
 from statevec.engine.store import PluginStore, StoreError
+from statevec.journal.cold_segments import join_segments, list_cold_segments
 from statevec.journal.decode import EntryDecoder, hex64
 from statevec.journal.entry_layout import ENTRY_KINDS, PADDING
 from statevec.journal.entry_view import Entry
@@ -32,6 +33,9 @@ INSTANCE = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="The instance's directory.",
 )
+COLD = click.option(
+    "--cold", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Directory with the cold segments."
+)
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 KINDS = [name for kind, name in ENTRY_KINDS.items() if kind != PADDING]
 
@@ -42,16 +46,24 @@ KINDS = [name for kind, name in ENTRY_KINDS.items() if kind != PADDING]
 @click.option("--to", "last", type=click.IntRange(1), help="Last sequence; by default the last there is.")
 @click.option("--last", "count", type=click.IntRange(1), help="Only that many entries, the last ones.")
 @click.option("--kind", type=click.Choice(KINDS), help="Only entries of this kind.")
+@COLD
 @FORMAT
 def journal(
-    directory: Path, first: int | None, last: int | None, count: int | None, kind: str | None, form: str
+    directory: Path,
+    first: int | None,
+    last: int | None,
+    count: int | None,
+    kind: str | None,
+    cold: Path | None,
+    form: str,
 ) -> None:
     """List the entries of an instance's journal: inputs, outputs and changes, decoded."""
     if count is not None and (first is not None or last is not None):
         raise click.UsageError("--last goes with neither --from nor --to")
     instance = open_instance(directory)
     segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
-    reader = JournalReader(instance.journal_directory, instance.genesis.unit, segments)
+    archived = list_cold_segments(cold, instance.instance_id) if cold is not None else []
+    reader = JournalReader(instance.journal_directory, instance.genesis.unit, join_segments(archived, segments))
     decoders = _Decoders(instance)
     if count is not None:
         first = max(1, reader.last_sequence() - count + 1)
@@ -143,6 +155,7 @@ def _fields(fields: dict[str, Any]) -> str:
     type=click.Choice(["newest", "oldest"]),
     help="Begin at a snapshot instead of genesis.",
 )
+@COLD
 @FORMAT
 @click.pass_context
 def verify(
@@ -150,13 +163,15 @@ def verify(
     directory: Path,
     tier: Literal["compiled", "interpreted"],
     from_snapshot: Literal["newest", "oldest"] | None,
+    cold: Path | None,
     form: str,
 ) -> None:
     """Execute an instance's journal again and compare every digest; exit status 1 where it differs or is damaged.
 
-    Where the journal's first segments were taken away, it begins at the oldest snapshot, and says so.
+    Where the journal's first segments were taken away, it begins at the oldest snapshot, and says so; with `--cold` it
+    reads and executes the cold segments first, and shows the hash of the last one, to compare with one kept elsewhere.
     """
-    found = verify_instance(directory, tier, from_snapshot)
+    found = verify_instance(directory, tier, from_snapshot, cold)
     if found.started_at and from_snapshot is None:
         click.echo(f"warning: the journal does not reach back to genesis; begun after {found.started_at}", err=True)
     if form == "json":

@@ -125,6 +125,17 @@ class JournalConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     segment_size: Size = Size(64 << 20)
 
 
+class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What `statevec retain` does with segments that nobody needs at hand any more."""
+
+    keep_snapshots: int = 3
+    """Segments go only when they lie below all of so many snapshots."""
+    cold: str | None = None
+    """Directory for compressed segments; without it, and without `delete`, everything stays."""
+    delete: bool = False
+    """Whether segments go for good."""
+
+
 class PluginConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The plugin that decides."""
 
@@ -153,6 +164,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     engine: EngineConfig = EngineConfig()
     log: LogConfig = LogConfig()
     journal: JournalConfig = JournalConfig()
+    retention: RetentionConfig = RetentionConfig()
     cutover: CutoverConfig = CutoverConfig()
     probation: ProbationConfig = ProbationConfig()
     ring: list[RingConfig] = []
@@ -195,10 +207,12 @@ def parse_config(text: str, base: Path) -> Config:
     except msgspec.ValidationError as error:
         raise ConfigError(_readable(str(error))) from error
     _check(config)
+    cold = config.retention.cold
     found = msgspec.structs.replace(
         config,
         instance=msgspec.structs.replace(config.instance, directory=str(base / config.instance.directory)),
         plugin=PluginConfig(str(base / config.plugin.path)),
+        retention=msgspec.structs.replace(config.retention, cold=str(base / cold) if cold is not None else None),
     )
     _check_host(found)
     return found
@@ -262,6 +276,11 @@ def _check(config: Config) -> None:
     for name in ("entries", "max_faults", "max_rejections", "max_violations", "max_slow"):
         value = getattr(config.probation, name)
         _require(value is None or value >= 0, f"probation.{name}", f"must not be negative, got {value}")
+    retention = config.retention
+    keep = retention.keep_snapshots
+    _require(keep >= 1, "retention.keep_snapshots", f"must be 1 or more, got {keep}")
+    either = not (retention.cold is not None and retention.delete)
+    _require(either, "retention.delete", "segments are either archived or deleted: leave out cold or delete")
     capacity = config.log.capacity
     fits = _power_of_two(capacity) and capacity >= LOG_CAPACITY_LEAST
     _require(fits, "log.capacity", f"must be a power of two of at least {LOG_CAPACITY_LEAST}, got {capacity}")

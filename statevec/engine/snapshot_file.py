@@ -35,6 +35,7 @@ from statevec.engine.versions import Decider
 from statevec.ipc.memory import Region, signed64
 from statevec.journal.fold import hash_bytes
 from statevec.journal.recovery import JournalStart
+from statevec.journal.segments import write_all
 from statevec.state.records import align
 
 SUFFIX = ".snapshot"
@@ -125,10 +126,10 @@ def write_file(path: Path, header: SnapshotHeader, image: Region) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, image_offset + image.size)
-        _write_all(descriptor, page.view, 0)
-        _write_all(descriptor, memoryview(padded), layout.PAGE_SIZE)
+        write_all(descriptor, page.view, 0)
+        write_all(descriptor, memoryview(padded), layout.PAGE_SIZE)
         for start, end in used_ranges(image):
-            _write_all(descriptor, image.view[start:end], image_offset + start)
+            write_all(descriptor, image.view[start:end], image_offset + start)
         os.fsync(descriptor)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # what is read back shall come from the disk
     finally:
@@ -163,13 +164,6 @@ def used_ranges(image: Region) -> Iterator[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate(([False], used, [False])).astype(np.int8)))
     for first, last in edges.reshape(-1, 2).tolist():
         yield first * BLOCK_SIZE, min(last * BLOCK_SIZE, image.size)
-
-
-def _write_all(descriptor: int, content: memoryview, offset: int) -> None:
-    while content:
-        written = os.pwrite(descriptor, content, offset)
-        content = content[written:]
-        offset += written
 
 
 @contextmanager

@@ -16,10 +16,8 @@ A crash leaves nothing.
 
 from __future__ import annotations
 
-import mmap
-import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from statevec.ipc.log_layout import UNIT
@@ -29,18 +27,9 @@ from statevec.journal.entry import CHECK_NAMES
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalDamagedError, JournalError, SequenceNotFoundError
 from statevec.journal.reader_kernels import END_OF_RANGE, durable_beyond, next_entry, walk, walk_to
-from statevec.journal.segments import SegmentFile, list_segments
+from statevec.journal.segments import SegmentFile, StoredSegment, list_segments
 
 NO_LIMIT = (1 << 63) - 1
-
-
-def map_segment(segment: SegmentFile) -> Region:
-    """The segment's bytes, read-only; the region keeps the mapping alive."""
-    file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return Region.of(mmap.mmap(file, segment.size, mmap.MAP_SHARED, mmap.PROT_READ))
-    finally:
-        os.close(file)
 
 
 def make_cursor(position: int, unit: int = UNIT, limit: int = NO_LIMIT) -> Region:
@@ -62,18 +51,21 @@ def chain_cursor(cursor: Region, sequence: int, digest: int) -> None:
 class JournalReader:
     """Reads the journal in `directory`; raises a `JournalError` for files that are not one journal."""
 
-    def __init__(self, directory: Path, unit: int = UNIT, segments: list[SegmentFile] | None = None) -> None:
-        """Read all segments of the directory, or only those given."""
+    def __init__(self, directory: Path, unit: int = UNIT, segments: Sequence[StoredSegment] | None = None) -> None:
+        """Read all segments of the directory, or only those given, which may begin with compressed ones."""
         self.directory = Path(directory)
         self.unit = unit
-        self._regions: dict[Path, Region] = {}
-        self.segments = list_segments(self.directory, unit) if segments is None else segments
+        self._regions: dict[int, Region] = {}
+        self._unpacked: tuple[int, Region] | None = None
+        self.segments: list[StoredSegment] = list(list_segments(self.directory, unit) if segments is None else segments)
 
     def refresh(self) -> None:
         """Look again which segments there are."""
-        self.segments = list_segments(self.directory, self.unit)
-        present = {segment.path for segment in self.segments}
-        self._regions = {path: region for path, region in self._regions.items() if path in present}
+        packed = [segment for segment in self.segments if not isinstance(segment, SegmentFile)]
+        files = list_segments(self.directory, self.unit)
+        self.segments = [*packed, *(file for file in files if not packed or file.first >= packed[-1].end)]
+        present = {segment.first for segment in self.segments}
+        self._regions = {first: region for first, region in self._regions.items() if first in present}
 
     @property
     def first_position(self) -> int:
@@ -85,14 +77,24 @@ class JournalReader:
         """Position after the last byte that the files have room for."""
         return self.segments[-1].end if self.segments else 0
 
-    def region(self, segment: SegmentFile) -> Region:
-        """The mapped bytes of a segment."""
-        found = self._regions.get(segment.path)
-        if found is None:
-            found = self._regions[segment.path] = map_segment(segment)
+    def region(self, segment: StoredSegment) -> Region:
+        """The bytes of a segment: mapped once, or of a compressed one the last that was asked for."""
+        found = self._regions.get(segment.first)
+        if found is not None:
+            return found
+        if self._unpacked is not None and self._unpacked[0] == segment.first:
+            return self._unpacked[1]
+        try:
+            found = segment.load()
+        except FileNotFoundError as error:
+            raise JournalError(f"segment is not needed any more and was taken away: {segment.path}") from error
+        if isinstance(segment, SegmentFile):
+            self._regions[segment.first] = found
+        else:
+            self._unpacked = segment.first, found
         return found
 
-    def segment_at(self, position: int) -> SegmentFile | None:
+    def segment_at(self, position: int) -> StoredSegment | None:
         """The segment that holds `position`, None where the files end. Raises for what lies before the first."""
         if position < self.first_position:
             raise JournalError(f"position is before the journal: position={position} first={self.first_position}")

@@ -10,8 +10,8 @@ Invariants
     (rule 10).
 
 Who writes and who reads
-    The engine process creates segments (`create_segment`), its journaler writes them, recovery zeroes a torn tail.
-    Anybody reads, without a lock.
+    The engine process creates segments (`create_segment`), its journaler writes them, recovery zeroes a torn tail,
+    retention removes the first ones. Anybody reads, without a lock.
 
 A crash leaves at most a temporary file (`.NAME.tmp`), which the next creation replaces, and segments prepared ahead,
 which hold zeros.
@@ -19,12 +19,15 @@ which hold zeros.
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from statevec.ipc.log_layout import UNIT
+from statevec.ipc.memory import Region
 from statevec.journal.errors import SegmentGapError, SegmentNameError, SegmentProblemError, SegmentSizeError
 
 SUFFIX = ".seg"
@@ -46,6 +49,30 @@ class SegmentFile:
     @property
     def end(self) -> int:
         return self.first + self.size
+
+    def load(self) -> Region:
+        """The segment's bytes, read-only; the region keeps the mapping alive."""
+        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return Region.of(mmap.mmap(file, self.size, mmap.MAP_SHARED, mmap.PROT_READ))
+        finally:
+            os.close(file)
+
+
+class StoredSegment(Protocol):
+    """What a reader needs of a part of the log that lies somewhere: in a segment file, or compressed."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+    def load(self) -> Region:
+        """Its bytes, which nobody may write."""
 
 
 def segment_path(directory: Path, first: int) -> Path:
@@ -71,7 +98,10 @@ def contiguous_segments(directory: Path, unit: int = UNIT) -> tuple[list[Segment
     for path in sorted(path for path in paths if path.suffix == SUFFIX and not path.name.startswith(".")):
         if not _NAME.fullmatch(path.name) or int(path.stem, 16) % unit != 0:
             raise SegmentNameError(path)
-        segment = SegmentFile(path, int(path.stem, 16), path.stat().st_size)
+        try:
+            segment = SegmentFile(path, int(path.stem, 16), path.stat().st_size)
+        except FileNotFoundError:
+            continue  # retention took it away just now
         if found and found[-1].end != segment.first:
             return found, SegmentGapError(found[-1].end, segment.first, path)
         if segment.size == 0 or segment.size % unit != 0:
@@ -94,7 +124,7 @@ def create_segment(directory: Path, first: int, size: int, zeros: bool = True, u
         os.posix_fallocate(file, 0, size)  # a full disk is noticed here, not in the journaler
         if zeros:
             for offset in range(0, size, len(_ZEROS)):
-                _write_all(file, _ZEROS[: size - offset], offset)
+                write_all(file, _ZEROS[: size - offset], offset)
         os.fsync(file)
     finally:
         os.close(file)
@@ -112,7 +142,7 @@ def zero_range(segment: SegmentFile, start: int, end: int) -> None:
     file = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         for position in range(start, end, len(_ZEROS)):
-            _write_all(file, _ZEROS[: end - position], position - segment.first)
+            write_all(file, _ZEROS[: end - position], position - segment.first)
         os.fsync(file)
     finally:
         os.close(file)
@@ -136,7 +166,8 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _write_all(file: int, content: bytes, offset: int) -> None:
+def write_all(file: int, content: bytes | memoryview, offset: int) -> None:
+    """Write all of `content` at `offset` of the file."""
     view = memoryview(content)
     while view:
         written = os.pwrite(file, view, offset)

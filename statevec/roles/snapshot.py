@@ -127,7 +127,8 @@ def write_snapshot(instance: Instance, captured: Captured, is_durable: Callable[
     header = msgspec.structs.replace(captured.header, instance_id=instance.genesis.instance_id)
     directory = instance.snapshots_directory
     target = snapshot_path(directory, header.sequence)
-    with _writing(directory):
+    with snapshots_locked(instance):
+        _remove_left_behind(directory)
         temporary = target.with_name(f".{target.name}.tmp")
         try:
             write_file(temporary, header, captured.image)
@@ -145,19 +146,24 @@ def write_snapshot(instance: Instance, captured: Captured, is_durable: Callable[
 
 
 @contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """Be the only writer, in a directory that is there and holds nothing of writers that died."""
+def snapshots_locked(instance: Instance) -> Iterator[None]:
+    """Be the only one who writes or removes snapshots of the instance; makes their directory."""
+    directory = instance.snapshots_directory
     if not directory.is_dir():
         directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(directory.parent)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        for left in directory.glob(".*.tmp"):
-            left.unlink()
         yield
     finally:
         os.close(descriptor)
+
+
+def _remove_left_behind(directory: Path) -> None:
+    """Remove the temporary files of writers that died; who calls this has the lock."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink()
 
 
 def usable_snapshots(
@@ -248,16 +254,21 @@ def restore(snapshot: Snapshot, instance: Instance, tier: Tier) -> Following:
 
 
 def begin_following(
-    instance: Instance, tier: Tier, snapshot: Snapshot | None, configured: Callable[[], LoadedPlugin] | None = None
+    instance: Instance,
+    tier: Tier,
+    snapshot: Snapshot | None,
+    configured: Callable[[], LoadedPlugin] | None = None,
+    reader: JournalReader | None = None,
 ) -> Following:
     """A follower at `snapshot`, or before the first entry when that is None.
 
-    `configured` loads the plugin that decides first where the journal is empty. Raises `VersionError` when the journal
+    `configured` loads the plugin that decides first where the journal is empty; `reader` reads another selection of
+    segments than the files at hand. Raises `VersionError` when the journal
     does not reach back to genesis, `SnapshotError` when it is empty and nothing is configured.
     """
     if snapshot is not None:
         return restore(snapshot, instance, tier)
-    first = first_decider(_reader_of(instance))
+    first = first_decider(reader or _reader_of(instance))
     if first is not None:
         plugin = PluginStore(instance.directory).load(first.content_hash)
     elif configured is not None:

@@ -21,7 +21,7 @@ from statevec.engine.versions import Decider
 from statevec.ipc.memory import Region
 from statevec.roles.snapshot import Captured, write_snapshot
 
-CALLS = ("open", "ftruncate", "pwrite", "fsync", "rename", "close", "mkdir")
+CALLS = ("open", "ftruncate", "pwrite", "fsync", "rename", "close", "mkdir", "unlink")
 
 
 def make_captured() -> Captured:
