@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from statevec.cli.parameters import FiniteRange
-from statevec.engine.config import ADMIN_RING
 
 if TYPE_CHECKING:
-    from statevec.ipc.log import LogReader
     from statevec.journal.entry_view import Entry
 
-PAUSE_SECONDS = 0.001
 INSTANCE = click.option(
     "--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory."
 )
@@ -25,10 +20,6 @@ NEXT = click.option("--next", "at_next", is_flag=True, help="The next entry is t
 WHY = click.option("--why", default="", help="Reason, for the log.")
 TIMEOUT = click.option("--timeout", type=FiniteRange(0), default=30.0, show_default=True, help="Seconds to wait.")
 FORMAT = click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
-
-
-class CutoverError(Exception):
-    """The command was refused, or its cutover failed; the text says why."""
 
 
 @click.command()
@@ -84,31 +75,13 @@ def _order(
     instance: str, command: int, content_hash: str, at: int, forced: bool, why: str, timeout: float, style: str
 ) -> int:
     """Offer the command, wait for its entry and then for the cutover's; print both."""
-    from statevec.cli.send import refuse_silent_leader
-    from statevec.engine.instance import open_instance
-    from statevec.ipc.log import LogReader, attach_log, released_position
-    from statevec.journal.admin_layout import AdminCommand
-    from statevec.roles.producer import Producer
+    from statevec.cli.order import Order
 
-    opened = open_instance(instance)
-    leader = opened.leader()
-    if leader is None or ADMIN_RING not in leader.rings:
-        raise CutoverError(f"{instance} has no leader that takes commands")
-    order = AdminCommand(command, at, forced, content_hash, getpass.getuser(), why)
-    deadline = time.monotonic() + timeout
-    with attach_log(opened.instance_id) as log, LogReader(log, released_position(log)) as reader:
-        refuse_silent_leader(log)
-        with Producer(instance, ADMIN_RING) as producer:  # not longer: another operator may want to be refused
-            sequence = producer.send(order.encode(), timeout)
-            mine = (leader.rings[ADMIN_RING], sequence)
-            answer = _wait(reader, deadline, lambda entry: (entry.source, entry.source_sequence) == mine)
-        said = AdminCommand.decode(answer.input)
-        if answer.outcome != 0:
-            raise CutoverError(f"refused (entry {answer.sequence}): {said.answer}")
+    with Order(instance, command, why, timeout, content_hash=content_hash, at=at, forced=forced) as order:
         if style == "table":
-            click.echo(f"entry {answer.sequence}: {said.answer}")
-        done = _wait(reader, deadline, _is_end)
-    return _show(answer, done, style)
+            order.tell()
+        done = order.wait(_is_end)
+    return _show(order.answer, done, style)
 
 
 def _is_end(entry: Entry) -> bool:
@@ -118,26 +91,13 @@ def _is_end(entry: Entry) -> bool:
     return entry.kind == CUTOVER or (entry.kind == ADMIN and entry.source == 0)
 
 
-def _wait(reader: LogReader, deadline: float, wanted: Any) -> Entry:
-    from statevec.journal.entry_view import Entry
-
-    while time.monotonic() < deadline:
-        found = reader.poll()
-        if found is None:
-            time.sleep(PAUSE_SECONDS)
-            continue
-        entry = Entry(bytes(found))
-        if wanted(entry):
-            return entry
-    raise CutoverError("nothing came in time; the cutover may still happen: statevec journal --kind cutover")
-
-
 def _show(answer: Entry, done: Entry, style: str) -> int:
+    from statevec.cli.order import OrderError
     from statevec.journal.admin_layout import AdminCommand, Cutover
     from statevec.journal.entry_layout import CUTOVER
 
     if done.kind != CUTOVER:
-        raise CutoverError(AdminCommand.decode(done.input).answer)
+        raise OrderError(AdminCommand.decode(done.input).answer)
     said = Cutover.decode(done.input)
     facts = {
         "command_sequence": answer.sequence,
@@ -154,5 +114,5 @@ def _show(answer: Entry, done: Entry, style: str) -> int:
     elif done.outcome == 0:
         click.echo(f"entry {done.sequence}: {said.name}@{said.version} decides from entry {done.sequence + 1} on")
     if done.outcome != 0:
-        raise CutoverError(f"entry {done.sequence}: the migration failed, {done.outcome_name}; the old version decides")
+        raise OrderError(f"entry {done.sequence}: the migration failed, {done.outcome_name}; the old version decides")
     return 0

@@ -24,6 +24,7 @@ COMMANDS = {
     "plugin": ("statevec.cli.plugin", "plugin", "Add logic versions to an instance, and look at them."),
     "cutover": ("statevec.cli.cutover", "cutover", "Let a stored version decide from an exact sequence on."),
     "rollback": ("statevec.cli.cutover", "rollback", "Let the version that decided before decide again."),
+    "handover": ("statevec.cli.handover", "handover", "Let a standby lead, without a gap."),
     "sbe": ("statevec.cli.sbe", "sbe", "Check SBE schemas, read and write messages, compare versions."),
     "resume": ("statevec.cli.maintain", "resume", "Clear the halt mark that a disk error left."),
     "ring": ("statevec.cli.maintain", "ring", "Repair a ring."),

@@ -49,6 +49,7 @@ def collect(instance: Instance) -> dict[str, Any]:
         "log": log or {"segment": "not in shared memory"},
         "rings": {name: _ring(instance, name) for name in (leader.rings if leader else {})},
         "gateways": _gateways(instance),
+        "standbys": _standbys(instance),
         "counters": _counters(instance),
     }
 
@@ -100,6 +101,18 @@ def _gateways(instance: Instance) -> dict[str, Any]:
             found[directory.name] = {"problem": str(error)}
         else:
             found[directory.name] = {"position": cursor.position, "sequence": cursor.sequence}
+    return found
+
+
+def _standbys(instance: Instance) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from statevec.roles.standby_counters import standbys
+
+    found = {}
+    for standby in standbys(instance):
+        values = asdict(standby)
+        found[str(values.pop("pid"))] = values
     return found
 
 

@@ -74,7 +74,8 @@ ADMIN_FORMAT = struct.Struct("<3q64s32s64s256s")
 
 CUT_OVER = 1
 ROLL_BACK = 2
-ADMIN_COMMANDS = {CUT_OVER: "cutover", ROLL_BACK: "rollback"}
+HAND_OVER = 3
+ADMIN_COMMANDS = {CUT_OVER: "cutover", ROLL_BACK: "rollback", HAND_OVER: "handover"}
 BY_OPERATOR = 1
 BY_ROLLBACK = 2
 BY_PROBATION = 3

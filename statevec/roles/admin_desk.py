@@ -36,6 +36,7 @@ from statevec.journal.admin_layout import (
     BY_PROBATION,
     BY_ROLLBACK,
     CUT_OVER,
+    HAND_OVER,
     NO_PROBATION,
     REFUSED,
     ROLL_BACK,
@@ -44,7 +45,7 @@ from statevec.journal.admin_layout import (
 )
 from statevec.journal.entry_layout import ADMIN, CUTOVER
 from statevec.roles.admin_ring import AdminRing, Received
-from statevec.roles.cutover_rules import RefusedError, check_sequence, check_shadow
+from statevec.roles.cutover_rules import RefusedError, check_sequence, check_shadow, find_successor
 from statevec.roles.engine_rings import EngineRing
 from statevec.roles.events import report
 
@@ -108,6 +109,9 @@ class AdminDesk:
         self._fallback = Mailbox(execution, layout.FALLBACK_REQUEST)
         self._received: Received | None = None
         self._to_say: list[AdminCommand] = []
+        self.handed_over = False
+        """Whether an operator's command to give the lead up is in the log."""
+        self._hands_over = False
         self._accepted: tuple[AdminCommand, Candidate] | None = None
         self._pending: tuple[AdminCommand, Candidate] | None = None
         self._way_back: Candidate | None = None
@@ -145,6 +149,11 @@ class AdminDesk:
             self._post_command(command, REFUSED, received)
             return
         try:
+            if command.command == HAND_OVER:
+                answer = f"accepted: process {find_successor(self._instance).pid} stands by"
+                self._hands_over = True
+                self._post_command(replace(command, answer=answer), COMMITTED, received)
+                return
             candidate = self._judge(command)
         except (RefusedError, StoreError, PluginError, InstanceError) as error:
             self._post_command(replace(command, answer=str(error)), REFUSED, received)
@@ -200,6 +209,7 @@ class AdminDesk:
         if self._received is not None:
             self._ring.done(self._received)
             self._received = None
+        self.handed_over = self._hands_over
         if self._accepted is not None:
             self._post_cutover(*self._accepted)
             self._accepted = None

@@ -1,8 +1,9 @@
-"""Rules that refuse a cutover, each with its reason and the figures.
+"""Rules that refuse an operator's command, each with its reason and the figures.
 
     its sequence is to come
     unless forced: a shadow of it, against the version that decides, compared enough entries, found no unexpected
     difference, has caught up, and saw migration and way back work; its report is not old
+    a handover: a standby lives and has caught up
 
 Nothing is written or kept.
 """
@@ -15,6 +16,10 @@ from statevec.engine.config import CutoverConfig
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.roles.shadow_report import ShadowReport, read_report
+from statevec.roles.standby_counters import StandbyState, standbys
+
+MOST_BEHIND_BYTES = 4 << 20
+"""A standby runs that in some milliseconds."""
 
 
 class RefusedError(Exception):
@@ -25,6 +30,20 @@ def check_sequence(at_sequence: int, last_sequence: int) -> None:
     """The cutover's sequence must be to come; 0 means the next."""
     if at_sequence != 0 and at_sequence <= last_sequence + 1:
         raise RefusedError(f"sequence {at_sequence} has gone by: the last entry is {last_sequence}")
+
+
+def find_successor(instance: Instance) -> StandbyState:
+    """The standby that is nearest to the leader; who gets the lock in the end, the kernel decides."""
+    found = [standby for standby in standbys(instance) if standby.follows]
+    if not found:
+        raise RefusedError("no standby follows; start one: statevec run CONFIGURATION")
+    nearest = min(found, key=lambda standby: standby.behind_bytes)
+    if nearest.behind_bytes > MOST_BEHIND_BYTES:
+        raise RefusedError(
+            f"the nearest standby, process {nearest.pid}, is {nearest.behind_bytes} bytes behind, "
+            f"at most {MOST_BEHIND_BYTES}"
+        )
+    return nearest
 
 
 def check_shadow(instance: Instance, config: CutoverConfig, decides: LoadedPlugin, candidate_hash: str) -> None:

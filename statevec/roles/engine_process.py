@@ -118,7 +118,8 @@ def run_engine(
             leader.control(request.wait, lambda content_hash: lock.record(**leading, content_hash=content_hash))
         finally:
             leader.stop()
-        report("stopped", by=request.signal_name, sequence=leader.sequence, position=leader.position)
+        by = "handover" if leader.handed_over else request.signal_name
+        report("stopped", by=by, sequence=leader.sequence, position=leader.position)
 
 
 def _wait_for_lead(config: Config, request: StopRequest, kill_hung_after: float | None) -> Waited | None:

@@ -198,7 +198,7 @@ class Leader:
         return AdminDesk(self.instance, self.config, self.execution, self.plugin, history, ring, left)
 
     def control(self, stop_asked: Callable[[float], bool], decided: Callable[[str], None]) -> None:
-        """The main thread's work until `stop_asked(seconds)`, which may wait that long, says so.
+        """The main thread's work until `stop_asked(seconds)`, which may wait that long, says so, or a handover.
 
         `decided(content hash)` is called when another version has begun to decide. Raises `LeadershipError` when the
         leadership ended before.
@@ -211,8 +211,15 @@ class Leader:
             if self._desk is not None and self._desk.turn():
                 self.plugin = self._desk.plugin
                 decided(self.plugin.content_hash)
+            if self.handed_over:
+                return
             if turn % CHORE_TURNS == 0:
                 next(chores)()
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether an operator told this leader to give the lead to a standby."""
+        return self._desk is not None and self._desk.handed_over
 
     def _chores(self) -> Iterator[Callable[[], None]]:
         """What the main thread does now and then, one thing after another, for ever."""

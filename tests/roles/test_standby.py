@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -12,7 +13,8 @@ import pytest
 
 from statevec.audit.verify import verify_instance
 from statevec.engine.instance import LeaderRecord
-from statevec.journal.entry_layout import COMMAND, CUTOVER, LEADERSHIP
+from statevec.journal.admin_layout import HAND_OVER, AdminCommand
+from statevec.journal.entry_layout import ADMIN, COMMAND, CUTOVER, LEADERSHIP
 from statevec.roles import standing_by
 from statevec.roles.following import Following
 from statevec.roles.gateway import Gateway, Output
@@ -22,7 +24,7 @@ from statevec.roles.standby_counters import standbys
 from statevec.roles.standing_by import LeaderWatch, end_process
 from statevec.state.arena_layout import ROW_HEADER_SIZE
 from tests.roles.engine_harness import EngineUnderTest, StandbyUnderTest, add
-from tests.roles.test_cutover import ANOTHER_RECORD, force, make_version, stored
+from tests.roles.test_cutover import ANOTHER_RECORD, command, force, make_version, stored
 
 MakeEngine = Callable[..., EngineUnderTest]
 WAIT_SECONDS = 60.0
@@ -156,6 +158,42 @@ def test_a_leader_that_hangs_is_reported_and_ended_when_asked(make_engine: MakeE
         send(producer, 11, 20)
     assert engine.stop() == 0
     check_all_there(engine, 20, leaders=2)
+
+
+def test_an_operator_hands_the_lead_over(make_engine: MakeEngine) -> None:
+    """Refused while nobody stands by; then the leader ends by itself, with an entry that says who asked for it."""
+    engine = make_engine()
+    engine.start()
+    refused = command(engine, "handover", "--why", "maintenance")
+    assert refused.returncode == 1
+    assert "no standby follows; start one: statevec run CONFIGURATION" in refused.stderr
+    standby = engine.stand_by()
+    assert engine.process is not None
+    with Producer(engine.directory, "market") as producer:
+        send(producer, 1, 10)
+        done = command(engine, "handover", "--why", "maintenance", "--format", "json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["epoch"] == 2
+        assert engine.process.wait(WAIT_SECONDS) == 0
+        assert engine.events()[-1]["by"] == "handover"
+        engine.succeed(standby)
+        send(producer, 11, 20)
+    assert engine.stop() == 0
+    orders = [AdminCommand.decode(each.input) for each in engine.entries() if each.kind == ADMIN]
+    assert [(each.command, each.why) for each in orders] == [(HAND_OVER, "maintenance")] * 2
+    check_all_there(engine, 20, leaders=2)
+
+
+def test_status_shows_standbys(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    engine.start()
+    standby = engine.stand_by()
+    shown = json.loads(command(engine, "status", "--format", "json").stdout)["standbys"]
+    assert set(shown) == {str(standby.process.pid)}
+    assert shown[str(standby.process.pid)]["times_lapped"] == 0
+    assert engine.stop() == 0
+    engine.succeed(standby)
+    assert engine.stop() == 0
 
 
 def test_a_process_with_the_leaders_number_is_not_the_leader() -> None:
