@@ -38,6 +38,33 @@ def load_number(address: int, width: int, big_endian: bool) -> int:
     return load_unsigned(region_at(address, width), 0, width, big_endian)
 
 
+@kernel
+def skip_data(position: int, limit: int, offset: int, width: int, big_endian: bool, end: int, highest: int) -> int:
+    """The end of variable data at `position`, or MALFORMED. The length lies at `offset`, the bytes begin at `end`."""
+    if limit - position < end:
+        return MALFORMED
+    length = load_number(position + offset, width, big_endian)
+    first = position + end
+    if length < 0 or length > highest or length > limit - first:
+        return MALFORMED
+    return first + length
+
+
+@kernel
+def check_entries(position: int, limit: int, block: int, count: int, minimum: int, lowest: int, highest: int) -> bool:
+    """Whether `count` entries of at least `block` bytes each may stand at `position`."""
+    if count < lowest or count > highest or count < 0:
+        return False
+    if count > 0 and (block < minimum or block > limit - position):
+        return False
+    room = limit - position
+    return count * block <= room and not (block == 0 and count > EMPTY_ENTRIES_MAX and count > room)
+
+
+HELPERS = {"load_number": load_number, "skip_data": skip_data, "check_entries": check_entries}
+"""What generated walks call: compiled once and cached, so that a walk itself is little to compile."""
+
+
 def number_expression(member: FieldLayout | None, base: str, constants: dict[str, int]) -> str:
     """Source text that loads a member of a header or of dimensions at the address `base`."""
     assert member is not None
@@ -83,6 +110,7 @@ class Walk:
         dimensions = group.dimensions
         count = dimensions.member("numInGroup")
         assert count is not None
+        low, high = count.count_limits
         block = dimensions.member("blockLength")
         lines = [
             f"if limit - position < {dimensions.size}:",
@@ -91,12 +119,7 @@ class Walk:
             f"count = {number_expression(count, 'position', dimensions.constants)}",
             f"position += {dimensions.size}",
             *minimum_lines(group.fields),
-            f"if count < {count.count_limits[0]} or count > {min(count.count_limits[1], HIGHEST)} or count < 0:",
-            f"    return {MALFORMED}",
-            "if count > 0 and (block < minimum or block > limit - position):",
-            f"    return {MALFORMED}",
-            f"if count * block > limit - position or (block == 0 and count > {EMPTY_ENTRIES_MAX}",
-            "    and count > limit - position):",
+            f"if not check_entries(position, limit, block, count, minimum, {low}, {min(high, HIGHEST)}):",
             f"    return {MALFORMED}",
         ]
         child = self.children[number]
@@ -114,14 +137,11 @@ class Walk:
 
     def _data(self, data: DataLayout) -> list[str]:
         length = data.length_field
+        place = f"{length.offset}, {length.primitive.size}, {length.byte_order == 'big'}, {length.end}"
         return [
-            f"if limit - position < {length.end}:",
+            f"position = skip_data(position, limit, {place}, {min(length.count_limits[1], HIGHEST)})",
+            "if position < 0:",
             f"    return {MALFORMED}",
-            f"length = {number_expression(length, 'position', {})}",
-            f"position += {length.end}",
-            f"if length < 0 or length > {min(length.count_limits[1], HIGHEST)} or length > limit - position:",
-            f"    return {MALFORMED}",
-            "position += length",
         ]
 
     def _function(self, scope: dict[str, Any]) -> Any:
@@ -133,13 +153,13 @@ class Walk:
     def plain(self) -> Any:
         """The walk as plain Python."""
         children = {f"walk_{number}": child.plain for number, child in self.children.items()}
-        return self._function({"load_number": plain(load_number)} | children)
+        return self._function({name: plain(each) for name, each in HELPERS.items()} | children)
 
     @cached_property
     def compiled(self) -> Any:
         """The walk as a Numba dispatcher."""
         children = {f"walk_{n}": child.compiled for n, child in self.children.items() if child.members}
-        return self._compiler(self._function({"load_number": load_number} | children))
+        return self._compiler(self._function(HELPERS | children))
 
 
 def minimum_lines(fields: tuple[FieldLayout, ...]) -> list[str]:
