@@ -192,6 +192,22 @@ def usable_snapshots(
         yield Snapshot(path, header, image, plugin)
 
 
+def snapshots_durable(instance: Instance) -> int:
+    """The highest position at which a snapshot of the instance was taken: everything below was durable (rule 12).
+
+    Also of one whose image is damaged, or that the journal does not reach: then the journal lost what it had.
+    """
+    known = 0
+    for path in list_snapshots(instance.snapshots_directory):
+        try:
+            header = read_header(path)
+        except (SnapshotError, OSError):
+            continue  # its damage is reported where it would be used
+        if header.instance_id == instance.genesis.instance_id:
+            known = max(known, header.position)
+    return known
+
+
 def _reader_of(instance: Instance) -> JournalReader:
     """Of the journal's files up to the first gap: what is behind one is for recovery to judge."""
     segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)

@@ -21,7 +21,6 @@ from statevec.engine.plugin.loader import Tier
 from statevec.engine.replay import DIFFERENCE as FILE_DIFFERENCE
 from statevec.engine.replay import NOTICE as FILE_NOTICE
 from statevec.engine.replay import replay_segment
-from statevec.engine.store import PluginStore
 from statevec.engine.versions import first_decider
 from statevec.ipc.memory import Region
 from statevec.journal.entry_view import Entry
@@ -30,6 +29,7 @@ from statevec.journal.reader import JournalReader
 from statevec.roles.entry_source import AT_END, EntrySource
 from statevec.roles.follow_codes import NOTICE
 from statevec.roles.following import Following
+from statevec.roles.snapshot import begin_following, newest_snapshot
 from statevec.roles.standby_kernels import DIFFERENCE, follow_log
 
 CATCH_UP_PAUSE_SECONDS = 0.000_1
@@ -65,15 +65,14 @@ class Standby:
 
     @classmethod
     def of(cls, instance: Instance, tier: Tier) -> Standby | None:
-        """A standby before the first entry; None while the log does not say yet who decides."""
+        """A standby at the newest usable snapshot, or before the first entry; None while nobody has decided yet."""
         try:
-            first = first_decider(JournalReader(instance.journal_directory, instance.genesis.unit))
+            snapshot = newest_snapshot(instance)
+            if snapshot is None and first_decider(JournalReader(instance.journal_directory)) is None:
+                return None
         except JournalError:
             return None  # its first segment is being made
-        if first is None:
-            return None
-        plugin = PluginStore(instance.directory).load(first.content_hash)
-        return cls(instance, Following.from_genesis(instance, plugin, tier))
+        return cls(instance, begin_following(instance, tier, snapshot))
 
     @property
     def sequence(self) -> int:

@@ -2,8 +2,9 @@
 
     the log is in shared memory     adopt it, never rebuild it: the journaler writes again what the disk may lack
     it is not                       find the journal's end, cut a torn tail, make a log that begins there
-    then                            execute the journal again, up to the appended position; a standby has done that
-                                    and runs what it lacks: it reads no file, and waits for no disk
+    then                            execute the journal again from the newest usable snapshot, or from genesis, up to
+                                    the appended position; a standby has done that and runs what it lacks: it reads no
+                                    file, and waits for no disk
 
 Invariants
     Only the holder of the instance's lock does this.
@@ -29,9 +30,6 @@ from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance, LeaderRecord
 from statevec.engine.plugin.loader import LoadedPlugin
-from statevec.engine.replay import replay
-from statevec.engine.store import PluginStore
-from statevec.engine.versions import first_decider
 from statevec.ipc import log_layout
 from statevec.ipc.log import attach_log, create_log, released_offset
 from statevec.ipc.python_call import load_acquire, store_release
@@ -39,10 +37,11 @@ from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
 from statevec.journal.entry_layout import ENTRY_HEADER_SIZE
 from statevec.journal.journaler import Journaler
 from statevec.journal.reader import JournalReader
-from statevec.journal.recovery import find_end, recover
+from statevec.journal.recovery import GENESIS, JournalStart, find_end, recover
 from statevec.roles.cursor import read_cursor
 from statevec.roles.events import report
 from statevec.roles.following import Following
+from statevec.roles.snapshot import Snapshot, begin_following, newest_snapshot, snapshots_durable
 from statevec.roles.standby import Standby
 from statevec.state.tables import find
 
@@ -79,11 +78,13 @@ def take_over(
     """
     log = find_log(instance)
     adopted = log is not None
+    snapshot = newest_snapshot(instance) if log is None or standby is None else None
+    start = GENESIS if snapshot is None else snapshot.header.start
     if standby is not None and log is None:
-        _check_lost_log(instance, standby)
+        _check_lost_log(instance, standby, start)
         standby = None
     if log is None or standby is None:
-        log = _recover(instance, config, log, previous)
+        log = _recover(instance, config, log, previous, start)
     # SYNC POINT: pairs with the dead leader's release of the appended position.
     position = load_acquire(log.region, log_layout.APPENDED)
     store_release(log.region, log_layout.HALTED, 0)  # SYNC POINT: pairs with the loop; the halt mark was looked at
@@ -98,18 +99,18 @@ def take_over(
         log = _replace_log(instance, config, log, position)
         journaler = _start_journaler(instance, config, log)
     try:
-        following = _replay(instance, config, position, configured) if standby is None else standby.following
+        following = standby.following if standby else _replay(instance, config, position, configured, snapshot)
     except BaseException:
         journaler.stop()
         raise
-    how = {"adopted_log": adopted, "stood_by": standby is not None}
+    how = {"adopted_log": adopted, "stood_by": standby is not None, "snapshot": start.sequence}
     report("recovered", sequence=following.execution.sequence, position=position, **how)
     return Taken(log, journaler, following)
 
 
-def _check_lost_log(instance: Instance, standby: Standby) -> None:
+def _check_lost_log(instance: Instance, standby: Standby, start: JournalStart) -> None:
     """The log is gone: what a standby followed must be in the journal, or entries were lost that were released."""
-    end = find_end(instance.journal_directory)
+    end = find_end(instance.journal_directory, start=start)
     if standby.sequence > end.sequence:
         raise TakeoverError(
             f"log is gone, and the journal ends before what the last leader appended: journal={end.sequence} "
@@ -117,9 +118,11 @@ def _check_lost_log(instance: Instance, standby: Standby) -> None:
         )
 
 
-def _recover(instance: Instance, config: Config, log: Segment | None, previous: LeaderRecord | None) -> Segment:
-    """Find the journal's end and cut a torn tail; the log, made if there is none."""
-    end = recover(instance.journal_directory, durable=known_durable(instance, log, previous))
+def _recover(
+    instance: Instance, config: Config, log: Segment | None, previous: LeaderRecord | None, start: JournalStart
+) -> Segment:
+    """Find the journal's end behind `start` and cut a torn tail; the log, made if there is none."""
+    end = recover(instance.journal_directory, start=start, durable=known_durable(instance, log, previous))
     if log is None:
         return _make_log(instance, config, end.position)
     # SYNC POINT: pairs with the dead leader's release of the appended position.
@@ -132,10 +135,12 @@ def _recover(instance: Instance, config: Config, log: Segment | None, previous: 
 def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecord | None) -> int:
     """The highest position that somebody saw durable: recovery must not cut below it (rule 9).
 
-    A gateway's cursor tells only where an output is released after it is on disk.
+    A gateway's cursor tells only where an output is released after it is on disk; a snapshot always does.
     """
-    # SYNC POINT: pairs with the dead journaler's release of the durable position.
-    known = 0 if log is None else load_acquire(log.region, log_layout.DURABLE)
+    known = snapshots_durable(instance)
+    if log is not None:
+        # SYNC POINT: pairs with the dead journaler's release of the durable position.
+        known = max(known, load_acquire(log.region, log_layout.DURABLE))
     if previous is not None and previous.durability == "disk":
         for directory in instance.gateways_directory.iterdir():
             cursor = read_cursor(directory)
@@ -144,19 +149,21 @@ def known_durable(instance: Instance, log: Segment | None, previous: LeaderRecor
     return known
 
 
-def _replay(instance: Instance, config: Config, position: int, configured: Callable[[], LoadedPlugin]) -> Following:
+def _replay(
+    instance: Instance,
+    config: Config,
+    position: int,
+    configured: Callable[[], LoadedPlugin],
+    snapshot: Snapshot | None,
+) -> Following:
     """Execute the journal again up to `position`, through every cutover, with versions from the store."""
-    reader = JournalReader(instance.journal_directory)
-    first = first_decider(reader)
-    plugin = configured() if first is None else PluginStore(instance.directory).load(first.content_hash)
-    following = Following.from_genesis(instance, plugin, config.engine.tier)
-    result = replay(following.execution, reader, position, following.notice)
+    following = begin_following(instance, config.engine.tier, snapshot, configured)
+    result = following.run_to(JournalReader(instance.journal_directory), position)
     if result.difference is not None:
         raise TakeoverError(
             f"executing the journal again gives something else at sequence={result.difference.sequence} "
             f"position={result.difference.position}; run: statevec verify --instance {instance.directory}"
         )
-    following.position = position
     return following
 
 
