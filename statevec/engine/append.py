@@ -19,6 +19,7 @@ from statevec.engine.engine_state import CLOCK_ROW_AT, PROBATION_LEFT, arena_of
 from statevec.engine.execute import NEEDS_SPACE, align8, book_entry, run_entry
 from statevec.ipc import log_layout as log_page
 from statevec.ipc.kernel import kernel
+from statevec.ipc.kill_points import AFTER_HANDLER, AFTER_PUBLISH, BEFORE_PUBLISH, kill_point
 from statevec.ipc.log_kernels import entry_offset, is_full, start_entry
 from statevec.ipc.log_kernels import publish as publish_log
 from statevec.ipc.memory import Region, monotonic_ns, region_at, region_size
@@ -140,6 +141,7 @@ def close_entry(loop: Region, tx: Region, log: Region, entry: Region, timestamp_
     if length == NEEDS_SPACE:
         entry = _move(loop, log, entry)
         length = run_entry(tx, loop, entry, loop.load_i64(execution.MAX_ENTRY))
+    kill_point(AFTER_HANDLER)
     if slow_ns > 0 and monotonic_ns() - begun > slow_ns:
         _count_slow(loop, tx)
     loop.store_i64(layout.NEXT_POSITION, entry.load_i64(entries.POSITION) + length)
@@ -154,7 +156,9 @@ def publish(loop: Region, log: Region) -> bool:
     if position == loop.load_i64(layout.PUBLISHED):
         return False
     log.store_i64(log_page.LAST_SEQUENCE, loop.load_i64(execution.SEQUENCE))
+    kill_point(BEFORE_PUBLISH)
     publish_log(log, position, loop.load_i64(layout.DURABILITY) == layout.MEMORY)
+    kill_point(AFTER_PUBLISH)
     loop.store_i64(layout.PUBLISHED, position)
     return True
 

@@ -25,6 +25,7 @@ from statevec.engine.plugin.migration_digest import plugin_tables_digest
 from statevec.engine.probation import begin_probation
 from statevec.ipc.faults import COMMITTED, PLUGIN_FAULT
 from statevec.ipc.kernel import kernel
+from statevec.ipc.kill_points import BEFORE_CUTOVER_ENTRY, BEFORE_MIGRATION, BEFORE_SWITCH, kill_point
 from statevec.ipc.memory import Region, call_dispatch, region_address, region_at
 from statevec.journal import admin_layout as admin
 from statevec.journal import entry_layout as entries
@@ -111,11 +112,15 @@ def _append_and_switch(loop: Region, tx: Region, log: Region, request: Region) -
     digest = 0
     if cuts_over and next_tx != 0:
         made = region_at(next_tx, transaction_layout.TRANSACTION_SIZE)
+        kill_point(BEFORE_MIGRATION)
         outcome = migrate(tx, made, request.load_i64(layout.NEXT_MIGRATE))
         if outcome == COMMITTED:
             digest = plugin_tables_digest(made)
+    if cuts_over:
+        kill_point(BEFORE_CUTOVER_ENTRY)
     outcome = _append_request(loop, tx, log, request, outcome, digest)
     if cuts_over and outcome == COMMITTED:
+        kill_point(BEFORE_SWITCH)
         version = request.load_i64(layout.NEXT_LOGIC_VERSION)
         switch_version(tx, loop, next_tx, request.load_i64(layout.NEXT_DISPATCH), version)
         length = request.load_i64(layout.REQUEST_LENGTH)

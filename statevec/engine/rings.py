@@ -21,6 +21,7 @@ from statevec.ipc import log_layout as log_page
 from statevec.ipc import ring_kernels, ring_layout
 from statevec.ipc.faults import POISONED
 from statevec.ipc.kernel import kernel
+from statevec.ipc.kill_points import AFTER_COPY, BEFORE_CLAIM, BEFORE_HEAD, kill_point
 from statevec.ipc.memory import Region, region_at
 from statevec.ipc.ring_kernels import next_record, release_head
 from statevec.journal import admin_layout as admin
@@ -89,6 +90,7 @@ def _append_record(loop: Region, tx: Region, log: Region, block: Region, length:
         entry.store_i32(entries.OUTCOME, POISONED)
     block.store_i64(layout.RING_LAST_SEQUENCE, sequence)
     block.store_i64(layout.RING_DUPLICATE_RUN, 0)
+    kill_point(AFTER_COPY)
     close_entry(loop, tx, log, entry, now_ns)
     return length
 
@@ -105,6 +107,7 @@ def poll_ring(loop: Region, tx: Region, log: Region, block: Region) -> int:
         now_ns = read_clock(loop)
         batch = loop.load_i64(layout.BATCH)
         while length >= 0:
+            kill_point(BEFORE_CLAIM)
             length = _append_record(loop, tx, log, block, length, now_ns)
             if length < 0:
                 break
@@ -116,6 +119,7 @@ def poll_ring(loop: Region, tx: Region, log: Region, block: Region) -> int:
         publish(loop, log)
         tell_appended(block)
     if consumer.load_i64(ring_kernels.CONSUMER_HEAD) != before:
+        kill_point(BEFORE_HEAD)
         release_head(ring, consumer)
     if length < 0 and length != ring_kernels.EMPTY:
         block.store_i64(layout.RING_REASON, length)

@@ -41,6 +41,8 @@ from numba import njit
 from numba.core import caching
 
 CHECKED = os.environ.get("STATEVEC_CHECKED") == "1"
+KILL_POINTS = bool(os.environ.get("STATEVEC_KILL_POINTS"))
+KILL_POINTS_MODULE = "statevec.ipc.kill_points"
 PACKAGE = __name__.split(".")[0]
 DIGEST_SIZE = 32
 
@@ -108,12 +110,14 @@ def source_key(module: str, extra: str = "") -> str:
     `extra` adds what sources do not show, such as the content hash of a plugin.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for name in import_closure(module):
+    closure = import_closure(module)
+    for name in closure:
         path = _module_path(name)
         assert path is not None
         digest.update(name.encode() + b"\0" + Path(path).read_bytes() + b"\0")
     switches = sorted((key, value) for key, value in os.environ.items() if key.startswith("NUMBA_"))
-    facts = (CHECKED, sys.version, numba.__version__, llvmlite.__version__, switches, extra)
+    can_be_killed = KILL_POINTS and KILL_POINTS_MODULE in closure
+    facts = (CHECKED, can_be_killed, sys.version, numba.__version__, llvmlite.__version__, switches, extra)
     digest.update(repr(facts).encode())
     return digest.hexdigest()
 

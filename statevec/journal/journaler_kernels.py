@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from statevec.ipc.idle import sleep_ns
 from statevec.ipc.kernel import kernel
+from statevec.ipc.kill_points import AFTER_FDATASYNC, AFTER_WRITE, BEFORE_FDATASYNC, kill_point
 from statevec.ipc.log_layout import APPENDED, DATA, DURABLE, HALTED, RELEASED_BY_JOURNALER, WRITTEN
 from statevec.ipc.memory import Region, monotonic_ns, pause
 from statevec.journal import journaler_layout as layout
@@ -92,7 +93,9 @@ def write_range(log: Region, block: Region, end: int) -> int:
 def sync_current(log: Region, block: Region) -> int:
     """fdatasync of the current segment, then publish what is durable; 0 or -errno. A failure is never retried."""
     started = monotonic_ns()
+    kill_point(BEFORE_FDATASYNC)
     answer = fdatasync(block.load_i64(layout.CURRENT_FILE))
+    kill_point(AFTER_FDATASYNC)
     if answer < 0:
         return answer
     took = monotonic_ns() - started
@@ -138,6 +141,7 @@ def journal_step(log: Region, block: Region, appended: int) -> int:
     answer = write_range(log, block, end)
     if answer < 0:
         return fail(log, block, layout.WRITE, -answer)
+    kill_point(AFTER_WRITE)
     log.store_release(WRITTEN, end)  # SYNC POINT: pairs with the leader's full check in `memory` mode
     if block.load_i64(layout.SYNC) != 0:
         answer = sync_current(log, block)

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from statevec.ipc.kill_points import AFTER_FDATASYNC, BEFORE_FDATASYNC, kill_point
 from statevec.ipc.log_layout import DURABLE
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
@@ -124,7 +125,9 @@ class SegmentKeeper:
             file, end = self._unsynced.popleft()
             try:
                 if not self._zeros:  # in `disk` mode the loop did it
+                    kill_point(BEFORE_FDATASYNC)
                     os.fdatasync(file)
+                    kill_point(AFTER_FDATASYNC)
                     # SYNC POINT: pairs with the leader's durable field; in this mode the loop does not write DURABLE
                     store_release(self._log, DURABLE, end)
                 # The next segments are written into the page cache's memory that this one gives back: memory that was

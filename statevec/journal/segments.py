@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from statevec.ipc.kill_points import AFTER_SEGMENT_NAME, BEFORE_SEGMENT_NAME, kill_point
 from statevec.ipc.log_layout import UNIT
 from statevec.ipc.memory import Region
 from statevec.journal.errors import SegmentGapError, SegmentNameError, SegmentProblemError, SegmentSizeError
@@ -130,7 +131,9 @@ def create_segment(directory: Path, first: int, size: int, zeros: bool = True, u
         os.close(file)
     if path.exists():
         raise FileExistsError(f"segment exists already: {path}")
+    kill_point(BEFORE_SEGMENT_NAME)
     os.rename(temporary, path)
+    kill_point(AFTER_SEGMENT_NAME)
     sync_directory(directory)
     return SegmentFile(path, first, size)
 

@@ -37,6 +37,7 @@ from statevec.engine.instance import (
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.store import PluginStore
+from statevec.ipc.kill_points import AFTER_LOCK, AFTER_LOG_ADOPTED, kill_point
 from statevec.ipc.memory import Region
 from statevec.roles.configured_plugin import check_before_genesis, check_gateways
 from statevec.roles.events import report
@@ -88,6 +89,7 @@ def run_engine(
         return
     started = time.monotonic()
     with waited.lock as lock:
+        kill_point(AFTER_LOCK)
         lock.record()
         genesis = not (config.directory / INSTANCE_FILE).exists()
         instance = create_instance(config.directory) if genesis else open_instance(config.directory)
@@ -164,6 +166,7 @@ def _take_lead(instance: Instance, config: Config, accept_clock: bool, waited: W
         return plugin
 
     taken = take_over(instance, config, configured, lock.previous, waited.standby)
+    kill_point(AFTER_LOG_ADOPTED)
     leader = Leader(instance, config, taken)
     if not accept_clock:
         try:

@@ -32,6 +32,7 @@ from statevec.engine.loop import run_loop
 from statevec.engine.versions import Decider
 from statevec.ipc import log_layout
 from statevec.ipc.idle import STRATEGIES
+from statevec.ipc.kill_points import AFTER_EPOCH, AFTER_LEADERSHIP, kill_point
 from statevec.ipc.memory import Region
 from statevec.ipc.pinning import available_cores, pin, pin_to
 from statevec.ipc.python_call import load_acquire, store_release
@@ -100,10 +101,12 @@ class Leader:
         in_log = self.execution.arena.load_i64(row + engine_state.CLOCK_EPOCH)
         self.epoch = max(self.instance.read_epoch(), in_log) + 1
         self.instance.begin_epoch(self.epoch)
+        kill_point(AFTER_EPOCH)
         # SYNC POINT: pairs with the acquire in the loop of a leader that this one supersedes.
         store_release(self.log.region, log_layout.EPOCH, self.epoch)
         self._fill_block()
         self._append_leadership()
+        kill_point(AFTER_LEADERSHIP)
         instance = self.config.instance
         self.rings = open_rings(self.instance, self.config.rings, self.sources, self.execution, instance.group)
         for ring in self.rings:

@@ -52,6 +52,7 @@ from statevec.engine.snapshot_file import (
 )
 from statevec.engine.store import PluginStore, StoreError
 from statevec.engine.versions import VersionFollower, VersionHistory, first_decider
+from statevec.ipc.kill_points import BEFORE_SNAPSHOT_NAME, kill_point
 from statevec.ipc.memory import Region
 from statevec.journal.admin_layout import AdminCommand
 from statevec.journal.decode import hex64
@@ -136,6 +137,7 @@ def write_snapshot(instance: Instance, captured: Captured, is_durable: Callable[
                 raise SnapshotError(f"snapshot does not read back as it was written: {temporary}")
             while not is_durable():
                 time.sleep(DURABLE_PAUSE_SECONDS)
+            kill_point(BEFORE_SNAPSHOT_NAME)
             os.rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
