@@ -83,6 +83,7 @@ def _run(scenario: Scenario) -> Review:
 @click.option(
     "--upgrade/--no-upgrade", default=True, show_default=True, help="Shadow hedge version 2 and cut over to it."
 )
+@click.option("--failover/--no-failover", default=True, show_default=True, help="Kill the leader; a standby goes on.")
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Keep all files here.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def demo(
@@ -96,14 +97,15 @@ def demo(
     tier: Literal["compiled", "interpreted"],
     seed: int,
     upgrade: bool,
+    failover: bool,
     directory: Path | None,
     form: str,
 ) -> int:
     """Run the whole main job on a small market and check its result.
 
     An engine with the hedge plugin, a feed, a desk and a venue run as processes of their own until the market is
-    played. In the middle of it hedge version 2 takes over, after its shadow has compared it. Then the journal is
-    executed again, and every account of the run is compared.
+    played. In the middle of it hedge version 2 takes over, after its shadow has compared it; later the engine is
+    killed, and a standby goes on. Then the journal is executed again, and every account of the run is compared.
     """
     if rate is not None and speed is not None:
         raise click.UsageError("--rate and --speed exclude each other")
@@ -120,6 +122,7 @@ def demo(
             tier=tier,
             seed=seed,
             upgrade=upgrade,
+            failover=failover,
         )
         try:
             made = _run(scenario)

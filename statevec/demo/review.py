@@ -6,6 +6,7 @@ It compares three accounts of the same run that know nothing of each other: what
     lost         offered numbers that are not in the log; outputs of the log that the venue did not receive
     duplicated   offered numbers that are in the log twice; outputs or order ids that the venue received twice
     upgrade      what the operator's commands said of the cutover, and which version decided what, as the log tells
+    failover     from the leader's death to the first input that the standby took
     latency      from an offer to the transaction's time in the engine, over all inputs
 
 Invariant: `problems` is empty if and only if everything is as it should be.
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from statevec.audit.verify import Verification
+from statevec.demo.failover import Death
 from statevec.demo.ledger import Ledger
 from statevec.demo.limits import LimitCheck
 from statevec.demo.logged import LoggedEntry
@@ -125,10 +127,15 @@ def review(outcome: Outcome, entries: list[LoggedEntry], verification: Verificat
         "limit_breaches": len(limits.breaches),
         "latency_ns": latency_ns(entries),
         "upgrade": upgrade_figures(outcome.upgrade, entries),
+        "failover": failover_figures(outcome.death, entries),
         "digest": hex64(verification.digest),
         "verified": verification.verified,
     }
-    problems = [*find_problems(outcome, ledger, figures), *upgrade_problems(figures["upgrade"])]
+    problems = [
+        *find_problems(outcome, ledger, figures),
+        *upgrade_problems(figures["upgrade"]),
+        *failover_problems(figures["failover"], entries),
+    ]
     if deliveries[-1].unknown:
         problems.append(f"the venue received {deliveries[-1].unknown} outputs that the log does not have")
     if verification.entries != len(entries):
@@ -202,6 +209,28 @@ def upgrade_problems(figures: dict[str, Any] | None) -> list[str]:
         told = f"{figures['last_of_old']} and {figures['first_of_new']}"
         problems.append(f"the cutover was said to be entry {sequence}, and the log has the versions meet at {told}")
     return problems
+
+
+def failover_figures(death: Death | None, entries: list[LoggedEntry]) -> dict[str, Any] | None:
+    """From the leader's death to the first input that the next one took; None when none was killed."""
+    if death is None:
+        return None
+    epoch = entries[-1].epoch
+    begun = next(entry for entry in entries if entry.epoch == epoch)
+    taken = next((entry for entry in entries if entry.epoch == epoch and entry.message is not None), begun)
+    return {
+        "epochs": epoch,
+        "sequence": begun.sequence,
+        "inputs_after": sum(entry.epoch == epoch and entry.message is not None for entry in entries),
+        "takeover_ms": round((taken.timestamp_ns - death.killed_ns) / 1e6, 1),
+    }
+
+
+def failover_problems(figures: dict[str, Any] | None, entries: list[LoggedEntry]) -> list[str]:
+    """A leader leads once, or twice when one was killed."""
+    expected = 1 if figures is None else 2
+    found = entries[-1].epoch if entries else 0
+    return [] if found == expected else [f"{found} leaders led, expected {expected}"]
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -8,7 +8,8 @@
     DIR/ready           what the engine says once it leads
     DIR/start           the start time, once every process is ready
 
-In the middle of the market another version of the logic takes over (`upgrade.py`), unless that is not wanted.
+In the middle of the market another version of the logic takes over (`upgrade.py`); later the engine is killed, and a
+standby goes on (`failover.py`); both unless that is not wanted.
 
 The order of the end makes the counts exact. The desk's last word is risk-off; desk and feed end when all they sent is
 released. Then the venue gets SIGTERM, takes what is still released, answers it, and ends when nothing more comes back.
@@ -31,6 +32,7 @@ from typing import Any, Literal
 import msgspec
 
 from statevec.demo.children import Child, Children, poll
+from statevec.demo.failover import Death, FailoverRun
 from statevec.demo.instruments import Instrument, Instruments
 from statevec.demo.market import generate_ticks
 from statevec.demo.results import ProducerResult, VenueResult
@@ -76,6 +78,8 @@ class Scenario:
     seed: int = 1
     upgrade: bool = True
     """Whether hedge version 2 is shadowed and takes over."""
+    failover: bool = True
+    """Whether the leader is killed and a standby goes on."""
 
     @property
     def instance(self) -> Path:
@@ -108,6 +112,7 @@ class Outcome:
     desk: ProducerResult
     venue: VenueResult
     upgrade: Upgrade | None = None
+    death: Death | None = None
 
     @property
     def producers(self) -> list[ProducerResult]:
@@ -194,6 +199,8 @@ class Run:
         self.watch = watch
         self.min_compared = market.min_compared(scenario.repeat)
         self.upgrade: UpgradeRun | None = None
+        self.failover: FailoverRun | None = None
+        self.config = write_config(scenario, self.min_compared)
         self.ready_file = scenario.directory / "ready"
         self.start_file = scenario.directory / "start"
         for stale in (self.ready_file, self.start_file):
@@ -201,8 +208,7 @@ class Run:
 
     def start_engine(self) -> Child:
         """Start the engine; everything else waits for its ready file."""
-        config = write_config(self.scenario, self.min_compared)
-        command = ["-m", "statevec.cli.main", "run", str(config), "--ready-file", str(self.ready_file)]
+        command = ["-m", "statevec.cli.main", "run", str(self.config), "--ready-file", str(self.ready_file)]
         return self.children.start("engine", command, lasting=True)
 
     def start_participant(self, role: str, ring: str, *options: str) -> Child:
@@ -222,12 +228,23 @@ class Run:
         command += ["--start", str(self.start_file), "--result", str(scenario.results / f"{role}.json"), *options]
         return self.children.start(role, command, lasting=role == "venue")
 
-    def prepare_upgrade(self) -> None:
-        """Once the engine leads, add the other version and let its shadow follow."""
+    def wait_for_engine(self) -> None:
+        """Wait until the engine leads."""
         for _ in poll(self.children, READY_SECONDS, "the engine to lead"):
             self.watch("engine", {})
             if self.ready_file.exists():
                 break
+
+    def prepare_failover(self, engine: Child) -> None:
+        """Let a standby follow."""
+        self.watch("standby", {})
+        self.failover = FailoverRun(self.scenario.instance, self.config, self.children, engine)
+        for _ in poll(self.children, READY_SECONDS, "the standby to follow"):
+            if self.failover.follows:
+                break
+
+    def prepare_upgrade(self) -> None:
+        """Add the other version and let its shadow follow."""
         self.watch("upgrade", {})
         upgrade = UpgradeRun(self.scenario.instance, self.scenario.tier, self.min_compared, self.children)
         added = upgrade.add()
@@ -258,6 +275,8 @@ class Run:
             self.watch("market", {**venue.progress, "sent": sent, "total": total})
             if self.upgrade is not None:
                 self.upgrade.turn(sent / total)
+            if self.failover is not None and (self.upgrade is None or self.upgrade.done):
+                self.failover.turn(sent / total)
             time.sleep(0.05)
 
     def finish(self, feed: Child, desk: Child, venue: Child, engine: Child) -> Outcome:
@@ -268,6 +287,9 @@ class Run:
         if self.upgrade is not None:
             self.watch("cutover", {})
             upgrade = self.upgrade.finish()
+        if self.failover is not None:
+            self.failover.turn(1.0)
+            engine = self.failover.engine
         self.watch("stop", {})
         venue.stop(REST_SECONDS)
         engine.stop(REST_SECONDS)
@@ -278,6 +300,7 @@ class Run:
             msgspec.json.decode((results / "desk.json").read_bytes(), type=ProducerResult),
             msgspec.json.decode((results / "venue.json").read_bytes(), type=VenueResult),
             upgrade,
+            self.failover.done if self.failover is not None else None,
         )
 
 
@@ -295,8 +318,11 @@ def run_scenario(scenario: Scenario, watch: Watch) -> Outcome:
             venue = run.start_participant("venue", VENUE_RING, "--gateway", GATEWAY)
             desk = run.start_participant("desk", DESK_RING)
             feed = run.start_participant("feed", MARKET_RING)
+            run.wait_for_engine()
             if scenario.upgrade:
                 run.prepare_upgrade()
+            if scenario.failover:
+                run.prepare_failover(engine)
             run.play(feed, desk, venue)
             return run.finish(feed, desk, venue, engine)
     finally:

@@ -20,6 +20,7 @@ from statevec.demo.scenario import Watch
 PHASES = {
     "engine": "starting the engine (a first start compiles)",
     "upgrade": "adding hedge version 2 and starting its shadow (a first time compiles)",
+    "standby": "starting a standby",
     "participants": "starting feed, desk and venue",
     "market": "playing the market",
     "cutover": "waiting for the cutover",
@@ -97,6 +98,7 @@ def summary_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("offer to transaction", ", ".join(f"{name} {nanoseconds(value)}" for name, value in latency.items())),
         *upgrade_rows(figures["upgrade"]),
+        *failover_rows(figures["failover"]),
         ("lost, duplicated", f"{figures['lost']}, {figures['duplicated']}"),
         ("verified by re-execution", f"{'yes' if figures['verified'] else 'NO'}, digest {figures['digest']}"),
     ]
@@ -118,6 +120,19 @@ def upgrade_rows(figures: dict[str, Any] | None) -> list[tuple[str, str]]:
             f"entry {figures['sequence']:,}: {old} decided {figures['decided'][old]:,} entries, "
             f"{new} {figures['decided'].get(new, 0):,}; {figures['orders_ahead_of_queue']:,} orders ahead of the queue",
         ),
+    ]
+
+
+def failover_rows(figures: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The line about the leader's death; none without one."""
+    if figures is None:
+        return []
+    return [
+        (
+            "leader killed",
+            f"a standby took the next input {figures['takeover_ms']:,.1f} ms later, "
+            f"epoch {figures['epochs']} from entry {figures['sequence']:,}",
+        )
     ]
 
 

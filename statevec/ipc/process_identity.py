@@ -52,9 +52,7 @@ class ProcessIdentity:
 
     @classmethod
     def current(cls) -> ProcessIdentity:
-        started = started_ms(os.getpid())
-        assert started is not None, "this process is running"
-        return cls(os.getpid(), started, boot_id(), pid_namespace())
+        return _identity_of_this(os.getpid())
 
     def is_dead(self) -> bool:
         """Whether that process certainly does not run any more."""
@@ -64,3 +62,10 @@ class ProcessIdentity:
             return False
         started = started_ms(self.pid) if self.pid > 0 else None
         return started is None or abs(started - self.started_ms) > START_TOLERANCE_MS
+
+
+@cache
+def _identity_of_this(pid: int) -> ProcessIdentity:
+    started = started_ms(pid)
+    assert started is not None, "this process is running"
+    return ProcessIdentity(pid, started, boot_id(), pid_namespace())

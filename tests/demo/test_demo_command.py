@@ -54,6 +54,9 @@ def test_a_generated_market_ends_as_it_should_be(tmp_path: Path) -> None:
     assert upgrade["compared"] == upgrade["same"] + upgrade["expected"] >= 375
     assert upgrade["decided"]["1.0.0"] == upgrade["last_of_old"] == upgrade["sequence"]
     assert sum(upgrade["decided"].values()) == figures["entries"]
+    failover = figures["failover"]
+    assert failover["epochs"] == 2
+    assert failover["sequence"] > upgrade["sequence"]
 
 
 def test_a_real_file_is_played_in_the_interpreted_tier_too(tmp_path: Path) -> None:
@@ -61,8 +64,8 @@ def test_a_real_file_is_played_in_the_interpreted_tier_too(tmp_path: Path) -> No
     if not file.exists():
         pytest.skip("the shared data is not beside the project")
     options = ["--ticks", str(file), "--rate", "2000", "--tier", "interpreted", "--durability", "memory"]
-    figures = figures_of(run_demo(*options, "--no-upgrade", "--format", "json"))
-    assert figures["upgrade"] is None
+    figures = figures_of(run_demo(*options, "--no-upgrade", "--no-failover", "--format", "json"))
+    assert (figures["upgrade"], figures["failover"]) == (None, None)
     assert (figures["instrument"], figures["ticks"]) == ("USDJPY", 1_000)
 
 
@@ -88,7 +91,7 @@ def test_a_directory_with_an_instance_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [*COMMAND, "--generated", "100000", "--rate", "500", "--no-upgrade"]
+    command = [*COMMAND, "--generated", "100000", "--rate", "500", "--no-upgrade", "--no-failover"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
