@@ -335,6 +335,7 @@ def run_drill(
             try:
                 watch.drive(rate or RATES[-1])
                 shadow.wait_caught_up(FORWARD_SECONDS)
+                tell("the shadow follows")
                 rate = rate or find_rate(watch, shadow, tell)
                 watch.stop()
                 bursts = shadow_cost(watch, shadow, rounds)

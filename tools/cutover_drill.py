@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 
 from bench.cutover_drill import DrillError, run_drill
@@ -34,6 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     if min(options.count, options.rounds) < 1 or options.rate < 0:
         parser.error("--count and --rounds must be at least 1, --rate not negative")
+    signal.signal(signal.SIGTERM, _end)
     try:
         found = run_drill(
             options.count, migrate=not options.same_layout, rate=options.rate, rounds=options.rounds, tell=_tell
@@ -47,6 +49,11 @@ def main() -> int:
         _print(found.to_dict())
     good = found.verification.verified and not (found.lost or found.duplicated or found.shadow.unexpected)
     return 0 if good else 1
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave as after an error: engine, shadow and shared memory go first."""
+    raise SystemExit(f"error: ended by signal {number}")
 
 
 def _tell(text: str) -> None:

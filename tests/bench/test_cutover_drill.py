@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import psutil
 
 DRILL = Path(__file__).parents[2] / "tools" / "cutover_drill"
 
@@ -28,6 +31,20 @@ def test_cutovers_with_a_migration_lose_and_repeat_nothing() -> None:
     assert found["shadow"]["unexpected"] == 0
     assert found["shadow"]["expected"] > 0
     assert found["shadow"]["compared"] >= found["entries"] > 10_000
+
+
+def test_a_drill_that_is_ended_leaves_no_process_behind() -> None:
+    environment = {**os.environ, "STATEVEC_PYTHON": sys.executable}
+    command = [DRILL, "--count", "1000", "--rate", "5000", "--rounds", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "the shadow follows\n"
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.read() == "error: ended by signal 15\n"
+        assert process.wait(60) == 1
+    assert [child for child in children if child.is_running()] == []
 
 
 def test_nonsense_is_refused_before_anything_starts() -> None:
