@@ -12,7 +12,7 @@ import time
 
 from bench import report
 
-MODULES = ("ring", "python_calls", "sbe", "transaction", "live", "durability", "start", "upgrades")
+MODULES = ("ring", "python_calls", "sbe", "transaction", "live", "durability", "start", "snapshot", "upgrades")
 
 
 def main() -> int:
