@@ -2,10 +2,11 @@
 
     python -m tools.fuzz_sbe message -max_total_time=300
     python -m tools.fuzz_sbe file | xml | …
+    python -m tools.fuzz_sbe message --pack DIRECTORY
 
-The corpus is `tests/codecs/corpus/TARGET`; what is new goes to a directory beside it that is not committed unless its
-inputs are chosen for the tests (`--keep`: the corpus itself). A finding is written to a temporary directory that the
-last lines name; it belongs into the corpus once it is mended. The rest of the arguments are libFuzzer's.
+It begins with the corpus of the tests: the files in `tests/codecs/corpus/TARGET`, and the lines of `TARGET.hex`, an
+input each, which the fuzzer chose before. What it chooses now, and what it finds, goes to temporary directories that its
+first line names; `--pack` adds the small inputs of a directory to the lines. Other arguments are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from pathlib import Path
 import atheris
 
 PROJECT = Path(__file__).resolve().parent.parent
-CORPUS = PROJECT / "tests" / "codecs" / "corpus"
 PLAIN_MODULES = {
     f"statevec.codecs.{name}"
     for name in (
@@ -36,20 +36,38 @@ def _other_modules() -> list[str]:
 
 
 with atheris.instrument_imports(include=["statevec"], exclude=_other_modules()):
-    from tests.codecs.fuzz_targets import TARGETS
+    from tests.codecs.fuzz_targets import CORPUS, TARGETS, packed
+
+
+MOST_PACKED = 400
+"""Bytes of an input that is kept as a line: longer ones say nothing that a short one cannot."""
+
+
+def pack(target: str, directory: Path) -> None:
+    """Add the inputs of a directory to those that the tests run."""
+    path = CORPUS / f"{target}.hex"
+    lines = set(path.read_text().split()) if path.exists() else set()
+    inputs = (each.read_bytes() for each in directory.iterdir())
+    lines |= {each.hex() for each in inputs if 0 < len(each) <= MOST_PACKED}
+    path.write_text("".join(f"{line}\n" for line in sorted(lines)))
 
 
 def main() -> None:
     """Run libFuzzer on one target until it finds something or its time is over."""
     names = [each for each in sys.argv[1:] if not each.startswith("-")]
-    if len(names) != 1 or names[0] not in TARGETS:
-        sys.exit(f"usage: python -m tools.fuzz_sbe {'|'.join(TARGETS)} [--keep] [libFuzzer options]")
-    options = [each for each in sys.argv[1:] if each.startswith("-") and each != "--keep"]
-    corpus = CORPUS / names[0]
-    corpus.mkdir(parents=True, exist_ok=True)
-    directories = [str(corpus)] if "--keep" in sys.argv else [tempfile.mkdtemp(prefix="statevec-corpus-"), str(corpus)]
+    if not names or names[0] not in TARGETS:
+        sys.exit(f"usage: python -m tools.fuzz_sbe {'|'.join(TARGETS)} [--pack DIRECTORY | libFuzzer options]")
+    if "--pack" in sys.argv:
+        pack(names[0], Path(names[1]))
+        return
+    chosen = Path(tempfile.mkdtemp(prefix="statevec-corpus-"))
     findings = tempfile.mkdtemp(prefix="statevec-findings-")
+    for number, content in enumerate(packed(names[0])):
+        (chosen / f"packed-{number}").write_bytes(content)
+    print(f"chosen inputs: {chosen}  findings: {findings}", flush=True)
     limits = ["-timeout=20", "-rss_limit_mb=2048", "-max_len=4096", f"-artifact_prefix={findings}/"]
+    options = [each for each in sys.argv[1:] if each.startswith("-")]
+    directories = [str(chosen), str(CORPUS / names[0])]
     atheris.Setup([sys.argv[0], *limits, *options, *directories], TARGETS[names[0]])
     atheris.Fuzz()
 

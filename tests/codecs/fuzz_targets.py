@@ -23,6 +23,14 @@ from statevec.engine.plugin.simulate import Simulation, simulate
 from tests.plugin.echo import write_echo
 
 XML = Path(__file__).parent / "everything.xml"
+CORPUS = Path(__file__).parent / "corpus"
+"""Inputs that somebody chose, `TARGET/*`, and those that the fuzzer chose, the lines of `TARGET.hex`."""
+
+
+def packed(target: str) -> list[bytes]:
+    """The inputs that the fuzzer chose."""
+    path = CORPUS / f"{target}.hex"
+    return [bytes.fromhex(line) for line in path.read_text().split()] if path.exists() else []
 
 
 @cache

@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.codecs.fuzz_targets import TARGETS
+from tests.codecs.fuzz_targets import CORPUS, TARGETS, packed
 
-CORPUS = Path(__file__).parent / "corpus"
 INPUTS = [(name, each) for name in TARGETS for each in sorted((CORPUS / name).iterdir())]
 
 
 @pytest.mark.parametrize(("name", "path"), INPUTS, ids=lambda each: each.name if isinstance(each, Path) else each)
 def test_no_input_gets_more_than_an_sbe_error(name: str, path: Path) -> None:
     TARGETS[name](path.read_bytes())
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_no_input_that_the_fuzzer_chose_gets_more(name: str) -> None:
+    assert packed(name)
+    for content in packed(name):
+        TARGETS[name](content)
 
 
 @pytest.mark.parametrize("name", list(TARGETS))
