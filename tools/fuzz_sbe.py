@@ -5,8 +5,8 @@
     python -m tools.fuzz_sbe message --pack DIRECTORY
 
 It begins with the corpus of the tests: the files in `tests/codecs/corpus/TARGET`, and the lines of `TARGET.hex`, an
-input each, which the fuzzer chose before. What it chooses now, and what it finds, goes to temporary directories that its
-first line names; `--pack` adds the small inputs of a directory to the lines. Other arguments are libFuzzer's.
+input each, which the fuzzer chose before. What it chooses now, and what it finds, goes to temporary directories that
+its first line names; `--pack` adds the small inputs of a directory to the lines. Other arguments are libFuzzer's.
 """
 
 from __future__ import annotations

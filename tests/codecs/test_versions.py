@@ -13,8 +13,10 @@ from statevec.codecs.errors import BlockLengthError, DecodeError
 from statevec.codecs.layout import DataLayout, FieldLayout, GroupLayout, MessageLayout
 from statevec.codecs.schema import Schema
 from statevec.codecs.schema_diff import differences
+from statevec.engine.plugin.simulate import simulate
 from tests.codecs.kinds import HEADER
 from tests.codecs.sbe_data import SBE, golden_cases, needs_data
+from tests.plugin.echo import write_echo
 
 MASK64 = (1 << 64) - 1
 
@@ -97,6 +99,20 @@ def test_compatible_versions_read_each_other(reader: Path, written: Path) -> Non
     for name, value in found.items():
         if not isinstance(value, list):
             assert getattr(view, name) == getattr(schema.decode(content), name)
+
+
+@needs_data
+@pytest.mark.parametrize("tier", ["compiled", "interpreted"])
+def test_a_handler_reads_older_and_newer_messages_as_python_does(tmp_path: Path, tier: str) -> None:
+    reader = VERSIONS[1] / "schema.xml"
+    schema = Schema.load(reader)
+    directory = write_echo(tmp_path / "echo", {"echo.xml": reader.read_bytes()}, schema.messages["Evo"])
+    simulation = simulate(directory, tier, 0, 1)  # type: ignore[arg-type]
+    for written in VERSIONS:
+        content = (written / "message.sbe").read_bytes()
+        expected = schema.encode("Evo", schema.decode(content).to_dict())
+        made = simulation.send_bytes(content).outputs[0].message
+        assert made[: len(expected)] == expected and not any(made[len(expected) :]), written.name
 
 
 def assert_as_written(found: dict[str, Any], values: dict[str, Any]) -> None:
