@@ -5,6 +5,7 @@
 Invariants
     durable ≤ written ≤ appended, each only grows, and each is published after what it promises was done.
     A failed write or fdatasync is final: nothing is published after it, the loop leaves, nobody calls it again.
+    What is published is the end of an entry: readers take it as their limit. (No entry crosses a unit.)
     One fdatasync covers at most MAX_SYNC_BYTES and one segment.
 
 Who writes and who reads
@@ -20,7 +21,7 @@ from __future__ import annotations
 from statevec.ipc.idle import sleep_ns
 from statevec.ipc.kernel import kernel
 from statevec.ipc.kill_points import AFTER_FDATASYNC, AFTER_WRITE, BEFORE_FDATASYNC, kill_point
-from statevec.ipc.log_layout import APPENDED, DATA, DURABLE, HALTED, RELEASED_BY_JOURNALER, WRITTEN
+from statevec.ipc.log_layout import APPENDED, DATA, DURABLE, HALTED, RELEASED_BY_JOURNALER, UNIT, WRITTEN
 from statevec.ipc.memory import Region, monotonic_ns, pause
 from statevec.journal import journaler_layout as layout
 from statevec.journal.system_calls import fdatasync, pwrite
@@ -137,7 +138,9 @@ def journal_step(log: Region, block: Region, appended: int) -> int:
         if not next_segment(block):
             return NEED_SEGMENT
         current_end = block.load_i64(layout.CURRENT_END)
-    end = min(appended, min(current_end, written + layout.MAX_SYNC_BYTES))
+    end = min(appended, current_end)
+    if end - written > layout.MAX_SYNC_BYTES:
+        end = (written + layout.MAX_SYNC_BYTES) & -UNIT  # where an entry ends
     answer = write_range(log, block, end)
     if answer < 0:
         return fail(log, block, layout.WRITE, -answer)

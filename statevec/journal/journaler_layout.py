@@ -26,6 +26,8 @@ Nothing survives the process.
 
 from __future__ import annotations
 
+from statevec.ipc.log_layout import UNIT
+
 STOP = 0
 SYNC = 8
 IDLE_NS = 16
@@ -76,3 +78,4 @@ MAX_SYNC_BYTES = 8 << 20
 
 assert all(offset % 128 == 0 for offset in (CURRENT_FILE, NEXT_READY, RETIRED, FAILURE_ERRNO))
 assert SEGMENT_WAITS + 8 <= BLOCK_SIZE
+assert MAX_SYNC_BYTES > UNIT

@@ -71,6 +71,24 @@ def test_what_was_appended_lies_at_its_position_and_is_durable_after_stop(direct
     assert statistics["syncs"] >= (1 if durability == "memory" else len(expected) // SEGMENT_SIZE)
 
 
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+def test_a_large_backlog_is_published_up_to_ends_of_units(directory, form):
+    """Readers take written, durable and released as limits, so these must be ends of entries; none crosses a unit."""
+    step = journaler_kernels.journal_step if form == "compiled" else plain(journaler_kernels.journal_step)
+    log = PrivateLog(16 << 20)
+    first, appended = 1_000, layout.MAX_SYNC_BYTES + 3 * log_layout.UNIT + 808
+    log.append(bytes(first))
+    journaler = make_journaler(directory, log, segment_size=16 << 20, unit=log_layout.UNIT)
+    block = journaler._block
+    ends = [step(log.region, block, first)]
+    log.append(bytes(appended - first))
+    while log.load(log_layout.WRITTEN) < appended:
+        assert step(log.region, block, appended) > 0
+        ends.append(log.load(log_layout.RELEASED_BY_JOURNALER))
+    journaler.stop()
+    assert ends == [first, layout.MAX_SYNC_BYTES, appended]
+
+
 def test_a_new_journaler_writes_again_from_durable_to_appended(directory):
     """Rule 11: what the one before wrote without a sync cannot be trusted."""
     log = PrivateLog(CAPACITY)
