@@ -170,7 +170,8 @@ class MessageView(LevelView):
 
     def wrap(self, buffer: Any, offset: int = 0, limit: int | None = None) -> MessageView:
         """Look at another message of the same kind and acting version, whose header is at `offset`."""
-        self.__init__(buffer, offset, limit)  # type: ignore[misc]  # to begin anew is what it means
+        self._buffer = buffer
+        self._offset = offset + self._header_size
         return self
 
     def _extent(self) -> tuple[int, int]:
@@ -227,6 +228,10 @@ class _LimitedView(MessageView):
         self._buffer = buffer
         self._offset = offset + self._header_size
         self._limit = length if limit is None else min(limit, length)
+
+    def wrap(self, buffer: Any, offset: int = 0, limit: int | None = None) -> MessageView:
+        self.__init__(buffer, offset, limit)  # type: ignore[misc]  # to begin anew is what it means
+        return self
 
     def _extent(self) -> tuple[int, int]:
         block_length = self._header.read(self._buffer, self._offset - self._header.size)[0]
