@@ -1,8 +1,9 @@
 """Snapshots of some 100 MB of state: how long a follower pauses, how fast a file is written and verified, and read.
 
 The state is a ledger with many accounts, so nearly all of the image is in use. Writing is beside a plain write of the
-same bytes with its fsync; reading, which is what recovery waits for, has an absolute target. The file is in the page
-cache when it is read, as after the death of a process; from the disk alone is in the details.
+same bytes with its fsync, which does not read them back; reading, which is what recovery waits for, has an absolute
+target. The file is in the page cache when it is read, as after the death of a process; from the disk alone is in the
+details.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from statevec.roles.snapshot import capture, newest_snapshot, restore, write_sna
 ACCOUNTS = 1_400_000
 ACCOUNTS_SMOKE = 1_000
 READ_LEAST = 1e9
-WRITE_LEAST = 1 / 2
 PLAIN = "plain write and fsync"
 
 
@@ -87,7 +87,7 @@ def measure(smoke: bool) -> list[Comparison]:
 
 def _measure(folder: Path, instance: Instance, following: Following, size: int, rounds: int) -> list[Comparison]:
     pause = Comparison(f"snapshot, pause of the follower for {size >> 20} MiB", "ms", "lower")
-    write = Comparison("snapshot written, synced and read back", "B/s", "higher", target=f"≥ 0.5 × {PLAIN}")
+    write = Comparison("snapshot written, synced and read back", "B/s", "higher")
     read = Comparison("snapshot read and verified", "B/s", "higher", target="≥ 1 GB/s")
     read.excludes = "loading the plugin, which does not depend on the size"
     pause.details = write.details = {"bytes": size}
@@ -128,7 +128,7 @@ def _measure(folder: Path, instance: Instance, following: Following, size: int, 
     alternate(write, write_rate, {PLAIN: lambda: _plain_rate(folder, following.execution.arena.view)}, rounds)
     alternate(read, read_rate, {}, rounds)
     read.met = read.middle >= READ_LEAST
-    return [pause, write.decide({PLAIN: WRITE_LEAST}), read]
+    return [pause, write, read]
 
 
 def drop_from_cache(path: Path) -> None:
