@@ -1,4 +1,7 @@
-"""What SBE costs before the first message: loading a schema of 100 messages, compiling a handler that reads one."""
+"""What SBE costs before the first message: loading a schema of 100 messages, compiling a handler that reads one.
+
+Both are work of one thread without waiting, and measured as processor time: who shares the core does not count.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from statevec.codecs.schema import Schema
 from statevec.engine.plugin.simulate import simulate
 
 MESSAGES = 100
+WAITING = "waiting for a core"
 LOAD_MOST_MS, COMPILE_MOST_S = 500.0, 1.0
 HANDLER = '''"""Round {number}."""
 
@@ -49,9 +53,9 @@ def large_schema() -> str:
 
 
 def _load_ms(text: str) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     schema = Schema.parse(text)
-    took = time.perf_counter() - begin
+    took = time.process_time() - begin
     if len(schema.messages) != MESSAGES:
         raise RuntimeError(f"{len(schema.messages)} messages")
     return took * 1e3
@@ -64,9 +68,9 @@ def _compile_s(number: int) -> float:
         directory = Path(folder)
         (directory / "car.xml").write_bytes(SCHEMA.read_bytes())
         (directory / "car.py").write_text(HANDLER.format(number=f"{number} of {time.time_ns()}"))
-        begin = time.perf_counter()
+        begin = time.process_time()
         entry = simulate(directory, "compiled", 0, 1).send_bytes(message)
-        took = time.perf_counter() - begin
+        took = time.process_time() - begin
     if not entry.committed:
         raise RuntimeError(entry.reason)
     return took
@@ -77,10 +81,11 @@ def measure(smoke: bool) -> list[Comparison]:
     rounds = 1 if smoke else 7
     text = large_schema()
     load = Comparison("SBE schema of 100 messages, loaded", "ms", "lower", target="≤ 500 ms")
+    load.excludes = WAITING
     alternate(load, lambda: _load_ms(text), {}, rounds)
     load.met = load.middle <= LOAD_MOST_MS
     handler = Comparison("handler that reads a message, compiled", "s", "lower", target="≤ 1 s")
-    handler.excludes = "statevec's own kernels, which are in the cache"
+    handler.excludes = f"statevec's own kernels, which are in the cache; {WAITING}"
     numbers = count()
     _compile_s(next(numbers))
     alternate(handler, lambda: _compile_s(next(numbers)), {}, rounds)
