@@ -90,7 +90,8 @@ def run_engine(
     started = time.monotonic()
     with waited.lock as lock:
         kill_point(AFTER_LOCK)
-        lock.record()
+        if waited.standby is None:
+            lock.record()  # who stood by leads in a moment, and a file that is replaced may have to wait for the disk
         genesis = not (config.directory / INSTANCE_FILE).exists()
         instance = create_instance(config.directory) if genesis else open_instance(config.directory)
         instance.refuse_when_halted()

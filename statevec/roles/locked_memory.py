@@ -18,6 +18,9 @@ from statevec.ipc.memory import Region
 
 MCL_CURRENT = 1
 MCL_ONFAULT = 4
+MADV_DONTNEED = 4
+LARGE_CODE = 1 << 20
+"""From so many bytes on, code of a library is given back: of the compiler, mostly, which has done its work."""
 
 
 def lock_memory(used: Iterable[Region]) -> str | None:
@@ -26,6 +29,8 @@ def lock_memory(used: Iterable[Region]) -> str | None:
     Only mappings that exist: with MCL_FUTURE, a low limit would make later allocations of the process fail.
     """
     library = ctypes.CDLL(None, use_errno=True)
+    for start, size in _large_code():
+        library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), MADV_DONTNEED)
     locked = library.mlockall(MCL_CURRENT | MCL_ONFAULT) == 0
     for region in used:
         locked = locked and library.mlock(ctypes.c_void_p(region.address), ctypes.c_size_t(region.size)) == 0
@@ -34,3 +39,15 @@ def lock_memory(used: Iterable[Region]) -> str | None:
     number = ctypes.get_errno()
     hint = " (raise the limit with `ulimit -l` or LimitMEMLOCK=)" if number in (errno.ENOMEM, errno.EPERM) else ""
     return f"{os.strerror(number)}{hint}"
+
+
+def _large_code() -> list[tuple[int, int]]:
+    """Address and size of what is mapped from files to be executed: what is needed again comes from the file."""
+    found = []
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
+        for line in maps:
+            span, access, _, _, _, *path = line.split(maxsplit=5)
+            start, end = (int(each, 16) for each in span.split("-"))
+            if access == "r-xp" and path and path[0].startswith("/") and end - start >= LARGE_CODE:
+                found.append((start, end - start))
+    return found

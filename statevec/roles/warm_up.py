@@ -11,6 +11,7 @@ import mmap
 
 from statevec.engine import loop_layout as layout
 from statevec.engine.append import append_admin
+from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
 from statevec.engine.loop import run_loop
 from statevec.ipc import log_layout
@@ -22,6 +23,7 @@ from statevec.ipc.sigbus import guard, unguard
 from statevec.journal import admin_layout
 from statevec.journal.entry_layout import RING_ATTACH
 from statevec.journal.journaler import load_loop
+from statevec.state.tables import find
 
 LOG_CAPACITY = 4 * log_layout.MAX_BATCH_BYTES
 RING_CAPACITY = 4096
@@ -49,6 +51,7 @@ def warm_up() -> None:
     message = Region.of(admin_layout.ring_attach(1, 1, "none"))
     append_admin(execution.block, execution.tx, RING_ATTACH, 1, message)
     run_loop(execution.block, execution.tx)
+    find(execution.tx, CLOCK, 0)
     records = Region.allocate(RING_CAPACITY + TRAILER_SIZE, mmap.PAGESIZE)
     check_positions(records, RING_CAPACITY)
     resume_position(RING_CAPACITY, 0, 0)
