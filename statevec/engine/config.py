@@ -126,10 +126,12 @@ class JournalConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What `statevec retain` does with segments that nobody needs at hand any more."""
+    """Snapshots, and what `statevec retain` does with segments that nobody needs at hand any more."""
 
+    snapshot_every: Duration = Duration(600_000_000_000)
+    """How often a standby takes a snapshot; 0 never."""
     keep_snapshots: int = 3
-    """Segments go only when they lie below all of so many snapshots."""
+    """How many stay; segments go only when they lie below all of them."""
     cold: str | None = None
     """Directory for compressed segments; without it, and without `delete`, everything stays."""
     delete: bool = False

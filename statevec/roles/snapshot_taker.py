@@ -24,12 +24,12 @@ from statevec.engine.snapshot_file import SnapshotError
 from statevec.ipc import log_layout
 from statevec.ipc.log import LogError, attach_log, released_offset
 from statevec.ipc.python_call import load_acquire
-from statevec.ipc.segment import SegmentError
+from statevec.ipc.segment import Segment, SegmentError
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import GENESIS, JournalStart, find_end
-from statevec.journal.segments import contiguous_segments, sync_segment
 from statevec.roles.following import Following
-from statevec.roles.snapshot import KEEP, begin_following, capture, newest_snapshot, write_snapshot
+from statevec.roles.snapshot import KEEP, Snapshot, begin_following, capture, newest_snapshot, write_snapshot
+from statevec.roles.standby_snapshots import journal_is_durable
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,25 @@ def take_snapshot(instance: Instance, tier: Tier = "compiled", *, keep: int = KE
     """
     began = time.monotonic()
     found = newest_snapshot(instance)
+    log = _attach(instance)
+    try:
+        return _take(instance, tier, keep, found, log, began)
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _take(
+    instance: Instance, tier: Tier, keep: int, found: Snapshot | None, log: Segment | None, began: float
+) -> SnapshotTaken:
     start = GENESIS if found is None else found.header.start
-    limit, synced = _durable_end(instance, start)
+    limit = _end_to_follow(instance, start, log)
     following = begin_following(instance, tier, found)
     _run(instance, following, limit)
     taken = capture(following)
     new = taken.sequence > start.sequence
     if new:
-        _sync(instance, synced, taken.position)
-        path = write_snapshot(instance, taken, lambda: True, keep=keep)
+        path = write_snapshot(instance, taken, lambda: journal_is_durable(instance, log, taken.position), keep=keep)
     else:
         assert found is not None  # genesis has no sequence
         path = found.path
@@ -97,24 +107,19 @@ def _run(instance: Instance, following: Following, limit: int) -> None:
         )
 
 
-def _durable_end(instance: Instance, start: JournalStart) -> tuple[int, int]:
-    """How far to follow, and from which position on the taker has to sync the files itself."""
+def _attach(instance: Instance) -> Segment | None:
+    """The log, None where there is none."""
     try:
-        log = attach_log(instance.instance_id, owner=instance.owner)
+        return attach_log(instance.instance_id, owner=instance.owner)
     except (SegmentError, LogError):
-        return find_end(instance.journal_directory, start=start, unit=instance.genesis.unit).position, start.position
-    with log:
-        # SYNC POINT: pairs with the journaler's release of its positions: the files hold all below them.
-        durable = load_acquire(log.region, log_layout.DURABLE)
-        if released_offset(log) != log_layout.RELEASED_BY_LEADER:
-            return max(durable, start.position), durable
-        written = load_acquire(log.region, log_layout.WRITTEN)  # SYNC POINT: as above
-        return max(written, start.position), durable
+        return None
 
 
-def _sync(instance: Instance, synced: int, position: int) -> None:
-    """Make the journal durable from position `synced` to `position`."""
-    segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
-    for segment in segments:
-        if segment.end > synced and segment.first < position:
-            sync_segment(segment)
+def _end_to_follow(instance: Instance, start: JournalStart, log: Segment | None) -> int:
+    """How far to follow: what is durable, or what can be made so."""
+    if log is None:
+        return find_end(instance.journal_directory, start=start, unit=instance.genesis.unit).position
+    by_leader = released_offset(log) == log_layout.RELEASED_BY_LEADER
+    # SYNC POINT: pairs with the journaler's release of its positions: the files hold all below them.
+    position = load_acquire(log.region, log_layout.WRITTEN if by_leader else log_layout.DURABLE)
+    return max(position, start.position)

@@ -7,7 +7,7 @@ Invariants
     Nothing of the instance is written before the lock is there.
     A leader is ended only through a descriptor of that very process (rule 16), never by its number alone.
 
-Standard error has events: `standing_by`, `leader_silent`, `leader_killed`, `leader_back`.
+Standard error has events: `standing_by`, `leader_silent`, `leader_killed`, `leader_back`, and those of its snapshots.
 A crash leaves the counters segment `counters-standby-PID`.
 """
 
@@ -31,6 +31,7 @@ from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError
 from statevec.roles.events import report
 from statevec.roles.standby import Standby, StandbyError
 from statevec.roles.standby_counters import StandbyCounters
+from statevec.roles.standby_snapshots import StandbySnapshots
 
 IDLE_SECONDS = 0.001
 LOOK_SECONDS = 0.1
@@ -176,6 +177,8 @@ def stand_by(
     watch = LeaderWatch(instance, kill_hung_after)
     standby: Standby | None = None
     counters: StandbyCounters | None = None
+    retention = config.retention
+    snapshots = StandbySnapshots(instance, retention.snapshot_every, retention.keep_snapshots)
     looked = 0.0
     try:
         while not waiter.taken.is_set():
@@ -193,10 +196,12 @@ def stand_by(
                         prepare(standby)
                 if standby is not None and counters is not None:
                     counters.update(standby)
+                    snapshots.turn(standby.following)
             if not worked:
                 waiter.taken.wait(IDLE_SECONDS)
         return Waited(waiter.lock(), standby)
     finally:
+        snapshots.stop()
         watch.close()
         if counters is not None:
             counters.remove()
