@@ -47,7 +47,7 @@ RATE_REPORTS = 6
 """Reports of the shadow, about a second each, that must all say that it keeps up."""
 BEHIND_SECONDS = 30.0
 FORWARD_SECONDS = 120.0
-AHEAD_SECONDS, AHEAD_SECONDS_MOST = 0.5, 30.0
+AHEAD_SECONDS, AHEAD_SECONDS_MOST = 0.3, 10.0
 """How far ahead the sequence of a cutover is chosen: at first, and at most where loading takes long."""
 QUIET_MOST = 100_000
 PAUSE_SECONDS = 0.001
@@ -259,6 +259,7 @@ class Orders:
         for _ in range(TRIES):
             answer = self._order(command, forced, content_hash)
             if answer is None:
+                self._ahead_seconds = max(0.8 * self._ahead_seconds, AHEAD_SECONDS)
                 return
             if "went by" in answer or "gone by" in answer:
                 self._ahead_seconds = min(2 * self._ahead_seconds, AHEAD_SECONDS_MOST)
