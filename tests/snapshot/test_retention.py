@@ -13,10 +13,13 @@ import pytest
 
 from statevec.audit.verify import verify_instance
 from statevec.cli.main import run_command
+from statevec.engine.config import ConfigError, parse_config
 from statevec.engine.instance import LeaderLock
 from statevec.engine.snapshot_file import list_snapshots
 from statevec.journal import entry_layout as layout
 from statevec.journal.cold_segments import ColdSegmentError, cold_path, list_cold_segments
+from statevec.journal.errors import JournalError
+from statevec.journal.reader import JournalReader
 from statevec.journal.segments import list_segments
 from statevec.roles.cursor import Cursor, CursorFile
 from statevec.roles.retention import HEAD_FILE, RetentionError, find_floor, read_head, retain
@@ -191,6 +194,34 @@ def test_changed_and_exchanged_cold_segments_fail_verification(recorded: Recorde
     record.write_bytes(msgspec.json.encode({**said, "chain_hash": "ab" * 32}))
     with pytest.raises(ColdSegmentError, match="another chain than the instance's"):
         verify_instance(recorded.instance.directory, "interpreted", cold=cold)
+
+
+def test_a_reader_of_a_segment_that_was_taken_away_is_told_so(recorded: RecordedInstance) -> None:
+    """Rule 8: a reader that nobody registered gets a named error."""
+    snapshots_behind(recorded, 2.5)
+    reader = JournalReader(recorded.instance.journal_directory)
+    late = JournalReader(recorded.instance.journal_directory)
+    mapped = next(reader.entries())
+    retain(recorded.instance, delete=True)
+    assert mapped.sequence == 1, "what was mapped stays readable"
+    with pytest.raises(JournalError, match="not needed any more and was taken away"):
+        next(late.entries())
+    with pytest.raises(JournalError, match="before the journal: position=0 first=4194304"):
+        JournalReader(recorded.instance.journal_directory).read(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("keep_snapshots = 0", r"retention.keep_snapshots: must be 1 or more, got 0"),
+        ('cold = "x"\ndelete = true', r"retention.delete: segments are either archived or deleted"),
+        ('snapshot_every = "soon"', r"retention.snapshot_every: expected a number or a text"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(text: str, message: str) -> None:
+    whole = f'[instance]\ndirectory = "i"\n[plugin]\npath = "p"\n[retention]\n{text}\n'
+    with pytest.raises(ConfigError, match=message):
+        parse_config(whole, Path("/"))
 
 
 def test_the_commands(recorded: RecordedInstance, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
