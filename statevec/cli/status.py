@@ -50,6 +50,7 @@ def collect(instance: Instance) -> dict[str, Any]:
         "rings": {name: _ring(instance, name) for name in (leader.rings if leader else {})},
         "gateways": _gateways(instance),
         "standbys": _standbys(instance),
+        "snapshots": _snapshots(instance),
         "counters": _counters(instance),
     }
 
@@ -113,6 +114,21 @@ def _standbys(instance: Instance) -> dict[str, Any]:
     for standby in standbys(instance):
         values = asdict(standby)
         found[str(values.pop("pid"))] = values
+    return found
+
+
+def _snapshots(instance: Instance) -> dict[str, Any]:
+    from statevec.engine.snapshot_file import SnapshotError, list_snapshots, read_header, sequence_of
+
+    found: dict[str, Any] = {}
+    for path in list_snapshots(instance.snapshots_directory):
+        try:
+            header = read_header(path)
+        except (SnapshotError, OSError) as error:
+            found[str(sequence_of(path))] = {"problem": str(error)}
+        else:
+            decides = f"{header.decider.name}@{header.decider.version}"
+            found[str(header.sequence)] = {"position": header.position, "created": header.created, "decides": decides}
     return found
 
 

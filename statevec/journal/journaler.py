@@ -42,6 +42,15 @@ def load_loop() -> None:
     journal_loop(Region.allocate(DATA, 128), block)
 
 
+def start_of_journaling(durability: Durability, durable: int, appended: int, capacity: int) -> int:
+    """From where on a new journaler writes a log again: the durable position, as far as the log still holds it.
+
+    In `memory` mode it may not: then what is older has been written, and a dead leader tore at most the oldest
+    MAX_BATCH_BYTES of the window.
+    """
+    return durable if durability == "disk" else max(durable, appended + MAX_BATCH_BYTES - capacity)
+
+
 class Journaler:
     """Journals one log (the region of its whole segment) into `directory` until stopped.
 
@@ -79,17 +88,13 @@ class Journaler:
         self._begin(durability, capacity)
 
     def _begin(self, durability: Durability, capacity: int) -> None:
-        """Set out from where to write again (rule 11): the durable position, as far as the log still holds it.
-
-        In `memory` mode it may not: then what is older has been written, and a dead leader tore at most the oldest
-        MAX_BATCH_BYTES of the window.
-        """
+        """Set out from where to write again (rule 11)."""
         durable = load_acquire(self._log, DURABLE)  # SYNC POINT: pairs with the journaler before this one
         appended = load_acquire(self._log, APPENDED)  # SYNC POINT: pairs with the leader's publish
         first = self._log.load_i64(FIRST_POSITION)
         if not first <= durable <= appended:
             raise JournalError(f"log is not sound: first={first} durable={durable} appended={appended}")
-        start = durable if durability == "disk" else max(durable, appended + MAX_BATCH_BYTES - capacity)
+        start = start_of_journaling(durability, durable, appended, capacity)
         self._keeper.open_first(start, durable)
         self._block.store_i64(layout.WRITTEN_POSITION, start)
         self._block.store_i64(layout.DURABLE_POSITION, durable)

@@ -1,8 +1,8 @@
 """Retention: taking away the journal's first segments once nobody needs them at hand.
 
     newest snapshots, verified ─┐
-    gateways' cursors ──────────┴─► floor ─► segments wholly below it: archive in the cold directory, read back,
-                                             remember the head of the chain ─► remove, one after the other
+    gateways' cursors ──────────┼─► floor ─► segments wholly below it: archive in the cold directory, read back,
+    what a new journaler writes ┘            remember the head of the chain ─► remove, one after the other
 
 Invariants
     A segment goes only when a snapshot that was read back and verified lies behind it, and every registered reader too:
@@ -29,7 +29,11 @@ from blake3 import blake3
 
 from statevec.engine.instance import Instance, replace_file
 from statevec.engine.snapshot_file import list_snapshots, sequence_of
+from statevec.ipc import log_layout
+from statevec.ipc.log import LogError, attach_log, released_offset
 from statevec.ipc.memory import signed64
+from statevec.ipc.python_call import load_acquire
+from statevec.ipc.segment import SegmentError
 from statevec.journal.cold_segments import (
     ColdHead,
     ColdSegmentError,
@@ -41,6 +45,7 @@ from statevec.journal.cold_segments import (
     write_cold_segment,
 )
 from statevec.journal.decode import hex64
+from statevec.journal.journaler import start_of_journaling
 from statevec.journal.segments import SegmentFile, list_segments, sync_directory
 from statevec.roles.cursor import Cursor, read_cursor
 from statevec.roles.snapshot import KEEP, snapshots_locked, usable_snapshots
@@ -143,7 +148,24 @@ def find_floor(instance: Instance, keep: int) -> tuple[Floor, int]:
     for name, cursor in _cursors(instance).items():
         if cursor.position < position:
             position, held_by = cursor.position, f"gateway {name}"
+    again = _written_again(instance)
+    if again is not None and again < position:
+        position, held_by = again, "the log: the next leader's journaler writes it again"
     return Floor(position, held_by), sequence
+
+
+def _written_again(instance: Instance) -> int | None:
+    """From where on a new journaler would write the log's bytes again (rule 11): it needs the segments for that."""
+    try:
+        log = attach_log(instance.instance_id, owner=instance.owner)
+    except (SegmentError, LogError):
+        return None
+    with log:
+        memory = released_offset(log) == log_layout.RELEASED_BY_LEADER
+        # SYNC POINT: pairs with the journaler's and the leader's releases of their positions.
+        durable = load_acquire(log.region, log_layout.DURABLE)
+        appended = load_acquire(log.region, log_layout.APPENDED)  # SYNC POINT: as above
+        return start_of_journaling("memory" if memory else "disk", durable, appended, log.capacity)
 
 
 def _cursors(instance: Instance) -> dict[str, Cursor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,9 @@ from statevec.cli.main import run_command
 from statevec.engine.config import ConfigError, parse_config
 from statevec.engine.instance import LeaderLock
 from statevec.engine.snapshot_file import list_snapshots
+from statevec.ipc import log_layout
+from statevec.ipc.log import create_log
+from statevec.ipc.python_call import store_release
 from statevec.journal import entry_layout as layout
 from statevec.journal.cold_segments import ColdSegmentError, cold_path, list_cold_segments
 from statevec.journal.errors import JournalError
@@ -143,6 +148,26 @@ def test_a_damaged_snapshot_holds_nothing(recorded: RecordedInstance) -> None:
     assert retain(recorded.instance, keep=1, delete=True).segments == 1
 
 
+@pytest.mark.parametrize(("released_by", "going"), [("leader", 1), ("journaler", 3)])
+def test_what_the_next_journaler_writes_again_stays(recorded: RecordedInstance, released_by: str, going: int) -> None:
+    """Rule 11: in `memory` mode it begins a window before the appended position, wherever a snapshot was synced."""
+    snapshots_behind(recorded, 3.5)
+    capacity = 8 << 20
+    log = create_log(recorded.instance.instance_id, capacity, released_by=released_by)  # type: ignore[arg-type]
+    try:
+        store_release(log.region, log_layout.APPENDED, len(recorded.content))
+        store_release(log.region, log_layout.WRITTEN, len(recorded.content))
+        store_release(log.region, log_layout.DURABLE, 0 if released_by == "leader" else len(recorded.content))
+        found = retain(recorded.instance, keep=1, delete=True)
+        assert found.segments == going
+        if released_by == "leader":
+            assert found.floor.position == len(recorded.content) + log_layout.MAX_BATCH_BYTES - capacity
+            assert "the log" in found.floor.held_by
+    finally:
+        log.unlink()
+        log.close()
+
+
 def test_the_last_segment_stays(recorded: RecordedInstance) -> None:
     take_snapshot(recorded.instance, "interpreted")
     recorded.overwrite(len(recorded.content), b"")
@@ -243,6 +268,28 @@ def test_the_commands(recorded: RecordedInstance, tmp_path: Path, capsys: pytest
     assert json.loads(capsys.readouterr().out)["cold_head"] == said["head"]
     assert run_command(["journal", *words, *cold, "--to", "3", "--format", "json"]) == 0
     assert [json.loads(line)["sequence"] for line in capsys.readouterr().out.splitlines()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fsync", "rename", "unlink"])
+def test_a_failing_disk_leaves_the_segment_and_the_next_run_goes_on(
+    recorded: RecordedInstance, tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots_behind(recorded, 1.5)
+    whole = verify_instance(recorded.instance.directory, "interpreted")
+    cold = tmp_path / "cold"
+    original = getattr(os, call)
+
+    def full(*arguments: object, **named: object) -> object:
+        monkeypatch.setattr(os, call, original)
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="no space left"):
+        retain(recorded.instance, cold=cold)
+    assert firsts(recorded) == [0, 1, 2, 3, 4]
+    assert retain(recorded.instance, cold=cold).segments == 1
+    verified = verify_instance(recorded.instance.directory, "interpreted", cold=cold)
+    assert (verified.entries, verified.digest) == (whole.entries, whole.digest)
 
 
 def test_a_kill_at_any_step_leaves_every_segment_readable(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -242,6 +243,24 @@ def test_a_link_is_not_followed(recorded: RecordedInstance, tmp_path: Path) -> N
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     assert newest_snapshot(recorded.instance) is None
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "pwrite", "fsync", "rename"])
+def test_a_failing_disk_leaves_the_older_ones_and_nothing_else(
+    recorded: RecordedInstance, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [older] = snapshot_at(recorded, 10)
+    captured = capture(followed(recorded, 20))
+
+    def full(*_: object) -> object:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        with pytest.raises(OSError, match="no space left"):
+            write_snapshot(recorded.instance, captured, lambda: True)
+    assert list(recorded.instance.snapshots_directory.iterdir()) == [older]
+    assert write_snapshot(recorded.instance, captured, lambda: True).exists()
 
 
 def test_a_kill_at_any_step_leaves_no_final_name_or_a_whole_snapshot(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_the_command_says_what_it_took(recorded: RecordedInstance, capsys: pytes
     assert said["seconds"] >= 0
     assert run_command(words) == 0
     assert "new        False" in capsys.readouterr().out
+    assert run_command(["status", "--instance", str(recorded.instance.directory), "--format", "json"]) == 0
+    shown = msgspec.json.decode(capsys.readouterr().out)["snapshots"]
+    assert shown[str(said["sequence"])]["position"] == said["position"]
     recorded.transfer(3, "IN", 5)
     recorded.write()
     assert run_command([*words, "--keep", "1"]) == 0

@@ -158,6 +158,10 @@ def test_a_standby_takes_snapshots_while_its_leader_goes_on(tmp_path: Path) -> N
                 sequence = producer.send(add(1, 5), WAIT_SECONDS)
             producer.wait_released(sequence, WAIT_SECONDS)
         taken = standby.wait_for("snapshot_taken")
+        second = engine.stand_by()
+        assert second.wait_for("following")["sequence"] >= taken["sequence"], "it does not begin at genesis"
+        second.process.terminate()
+        assert second.process.wait(WAIT_SECONDS) == 0
         engine.kill()
         engine.succeed(standby)
         assert engine.stop() == 0
