@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback": ("statevec.cli.cutover", "rollback", "Let the version that decided before decide again."),
     "handover": ("statevec.cli.handover", "handover", "Let a standby lead, without a gap."),
     "sbe": ("statevec.cli.sbe", "sbe", "Check SBE schemas, read and write messages, compare versions."),
+    "doctor": ("statevec.cli.doctor", "doctor", "Look at an instance and say what is wrong and what to do."),
     "resume": ("statevec.cli.maintain", "resume", "Clear the halt mark that a disk error left."),
     "ring": ("statevec.cli.maintain", "ring", "Repair a ring."),
     "clean": ("statevec.cli.maintain", "clean", "Remove the shared memory that dead processes left."),
