@@ -11,6 +11,7 @@ Invariants
     handed out and not acknowledged before a crash is handed out again, with the same identity.
     The log must agree with the cursor, else the gateway does not start (protocol rule 19).
     An output that has expired is not handed out; it is counted and told to `on_expired` (rule 23).
+    A silence of the leader that is longer than `silent_after` is told to `on_silence`, once each time (rule 23).
 
 The gateway reads the log, or the segment files where the log has moved on (rule 8); it writes only its cursor
 (`cursor`). A crash leaves the cursor of the last acknowledgement.
@@ -71,7 +72,9 @@ class Gateway:
 
     `messages` are the names of the output messages that it takes; without, what the configuration binds to its name,
     or all. `durable` makes an acknowledgement wait for the disk; by default it does when the instance's durability is
-    `disk`. `on_expired` is called with each output that expired before it could be handed out.
+    `disk`. `on_expired` is called with each output that expired before it could be handed out. `on_silence` is called,
+    from `poll` and whatever waits with it, with the seconds for which the leader has given no sign of life, once they
+    are more than `silent_after`: to cancel what is working at the outside. A leader that is back can fall silent again.
 
     Raises `InstanceError`, `SegmentError` (no log: no engine ran since the host started), `CursorError` (damaged, or
     another process is this gateway) or `CursorDisagreesError`.
@@ -85,7 +88,11 @@ class Gateway:
         *,
         durable: bool | None = None,
         on_expired: Callable[[Output], None] | None = None,
+        silent_after: float | None = None,
+        on_silence: Callable[[float], None] | None = None,
     ) -> None:
+        if (silent_after is None) != (on_silence is None) or (silent_after is not None and not silent_after > 0):
+            raise ValueError(f"silent_after, positive seconds, and on_silence belong together: {silent_after=}")
         self.instance = open_instance(instance)
         self.name = name
         self.expired = 0
@@ -94,6 +101,9 @@ class Gateway:
         self._durable = durable if durable is not None else leader is None or leader.durability != "memory"
         self._filter = _filter(self.instance, name, messages)
         self._on_expired = on_expired
+        self._silent_after = silent_after
+        self._on_silence = on_silence
+        self._silence_told = False
         self._pending: deque[Output] = deque()
         self._handed = 0
         self._acknowledged = 0
@@ -146,6 +156,8 @@ class Gateway:
 
     def poll(self) -> Output | None:
         """The next output, or None when none is released; never waits."""
+        if self._silent_after is not None:
+            self._watch_leader(self._silent_after)
         while True:
             while self._pending:
                 output = self._pending.popleft()
@@ -165,6 +177,14 @@ class Gateway:
         self.expired += 1
         if self._on_expired is not None:
             self._on_expired(output)
+
+    def _watch_leader(self, silent_after: float) -> None:
+        """Tell `on_silence` once when the leader has become silent."""
+        seconds = self.leader_silent_for_ns / 1e9
+        silent = seconds > silent_after
+        told, self._silence_told = self._silence_told, silent
+        if silent and not told and self._on_silence is not None:
+            self._on_silence(seconds)
 
     def wait(self, timeout: float | None = None) -> Output | None:
         """The next output, waiting at most `timeout` seconds (None: until `close`); None when there was none."""
