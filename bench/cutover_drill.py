@@ -197,12 +197,18 @@ class ShadowProcess:
             time.sleep(10 * PAUSE_SECONDS)
         raise DrillError("the shadow makes no reports")
 
-    def wait_caught_up(self, seconds: float, tried: bool = True) -> None:
+    def wait_caught_up(self, seconds: float) -> None:
         """Wait for a report that it follows, and has tried the migration. Raises `DrillError` when none comes."""
+        self._wait(lambda report: report.caught_up and report.rollback_possible, seconds)
+
+    def wait_compared(self, sequence: int, seconds: float) -> None:
+        """Wait until it has compared the entry of that number. Raises `DrillError` when it does not."""
+        self._wait(lambda report: report.to_sequence >= sequence, seconds)
+
+    def _wait(self, is_there: Callable[[ShadowReport], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            report = self.next_report()
-            if report.caught_up and (report.rollback_possible or not tried):
+            if is_there(self.next_report()):
                 return
         raise DrillError(f"the shadow does not catch up within {seconds:g} s")
 
@@ -349,7 +355,7 @@ def run_drill(
             watch.look_around()
             lost = watch.count(watching.LOST) + _unseen(engine, watch, surroundings, orders)
             tell("the shadow compares the rest")
-            shadow.wait_caught_up(FORWARD_SECONDS, tried=False)
+            shadow.wait_compared(watch.count(watching.LAST_SEQUENCE), FORWARD_SECONDS)
             report = shadow.end()
         engine.stop()
         tell("executing everything again")
