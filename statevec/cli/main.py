@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": ("statevec.cli.doctor", "doctor", "Look at an instance and say what is wrong and what to do."),
     "resume": ("statevec.cli.maintain", "resume", "Clear the halt mark that a disk error left."),
     "ring": ("statevec.cli.maintain", "ring", "Repair a ring."),
+    "gateway": ("statevec.cli.maintain", "gateway", "Retire a gateway that is not coming back."),
     "clean": ("statevec.cli.maintain", "clean", "Remove the shared memory that dead processes left."),
 }
 """Name of each command, where it lives, and what its line in the overview says."""

@@ -1,4 +1,4 @@
-"""`statevec resume`, `statevec ring repair`, `statevec clean`: what an operator does about what stopped."""
+"""`statevec resume`, `ring repair`, `gateway retire`, `clean`: what an operator does about what stopped."""
 
 from __future__ import annotations
 
@@ -50,6 +50,26 @@ def repair(name: str, instance: str) -> None:
         f"next sequence {repaired.last_sequence + 1} (appended {repaired.appended_sequence}, "
         f"released {repaired.released_sequence})"
     )
+
+
+@click.group()
+def gateway() -> None:
+    """Look after one gateway."""
+
+
+@gateway.command()
+@click.argument("name")
+@INSTANCE
+def retire(name: str, instance: str) -> None:
+    """Forget gateway NAME, which is not coming back: its cursor no longer holds journal segments back.
+
+    Should a gateway of that name come again, it begins with the first entry that is there.
+    """
+    from statevec.engine.instance import open_instance
+    from statevec.roles.cursor import retire as retire_gateway
+
+    cursor = retire_gateway(open_instance(instance), name)
+    click.echo(f"gateway {name} is retired; it had acknowledged up to sequence {cursor.sequence}")
 
 
 @click.command()

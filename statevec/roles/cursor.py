@@ -8,14 +8,17 @@ Invariants
     acknowledged, of every entry before it all. All are 0 (position 0, sequence 0) before the first.
     The file is replaced whole, so a reader sees an old or a new cursor.
 
-The gateway that holds the lock writes; recovery and people read. A crash leaves the old or the new cursor, never one
-ahead of what was acknowledged: outputs after it are handed out again, with the identity they had.
+The gateway that holds the lock writes; recovery and people read. `retire` takes the whole directory away in one step,
+to `.gateway-NAME.tmp` beside `gateways/`; a crash may leave that, nobody reads it, and the next `retire` removes it.
+Any other crash leaves the old or the new cursor, never one ahead of what was acknowledged: outputs after it are handed
+out again, with the identity they had.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -97,3 +100,26 @@ class CursorFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def retire(instance: Instance, name: str) -> Cursor:
+    """Forget gateway `name`, so that its cursor holds no segment back any more; the cursor it had.
+
+    Raises `CursorError` when it is at work, not there, or still configured.
+    """
+    leader = instance.leader()
+    if leader is not None and name in leader.gateways:
+        raise CursorError(f"gateway {name!r} is configured: take it out of the configuration, start the engine again")
+    if NAME.fullmatch(name) is not None and not (instance.gateways_directory / name).is_dir():
+        raise CursorError(f"there is no gateway {name!r} in {instance.gateways_directory}")
+    file = CursorFile(instance, name)
+    try:
+        aside = instance.directory / f".gateway-{name}.tmp"
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(file.directory, aside)
+        sync_directory(instance.gateways_directory)
+        sync_directory(instance.directory)
+        shutil.rmtree(aside)
+    finally:
+        file.close()
+    return file.cursor
