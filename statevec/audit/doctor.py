@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from statevec.audit.examine_journal import (
+    everywhere_durable,
     examine_journal,
     examine_snapshots,
     examine_store,
-    find_journal_end,
     journal_start,
 )
 from statevec.audit.finding import Finding, count_problems, fine, note, problem
@@ -134,9 +134,10 @@ def _examine_epoch(instance: Instance) -> list[Finding]:
 def cut_torn_tail(instance: Instance) -> int:
     """Cut what recovery would cut behind the journal's end, with the instance's lock; how many bytes.
 
-    Raises `LeaderActiveError` while somebody leads, `JournalError` for damage that is no torn tail: nothing is changed.
+    Raises `LeaderActiveError` while somebody leads, `JournalError` for damage that is no torn tail, and whatever keeps
+    from telling what was durable (a damaged cursor, a log that is not to be attached): nothing is changed then.
     """
     with LeaderLock(instance.directory):
-        end = find_journal_end(instance)
-        recover(instance.journal_directory, start=journal_start(instance), durable=end.durable)
+        durable = everywhere_durable(instance)
+        end = recover(instance.journal_directory, start=journal_start(instance), durable=durable)
     return end.used - end.position

@@ -11,7 +11,7 @@ from statevec.engine.instance import Instance
 from statevec.engine.snapshot_file import SnapshotError, list_snapshots, verify_file
 from statevec.engine.store import PluginStore, StoreError
 from statevec.ipc.log import LogError, attach_log
-from statevec.ipc.segment import SegmentError
+from statevec.ipc.segment import SHARED_MEMORY, SegmentError
 from statevec.journal.errors import JournalDamagedError, JournalError
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import GENESIS, JournalEnd, JournalStart, find_end
@@ -36,29 +36,35 @@ def journal_start(instance: Instance) -> JournalStart:
     raise JournalError(f"journal begins at position={segments[0].first}, and no whole snapshot lies behind that")
 
 
-def find_journal_end(instance: Instance) -> JournalEnd:
-    """Where recovery would find the journal's end. Raises `JournalError` as it would."""
-    try:
-        with attach_log(instance.instance_id, owner=instance.owner) as log:
-            durable = known_durable(instance, log, instance.leader())
-    except (SegmentError, LogError):
-        durable = known_durable(instance, None, instance.leader())
-    except CursorError:
-        durable = snapshots_durable(instance)  # the damaged cursor is a finding of its own
-    return find_end(instance.journal_directory, start=journal_start(instance), durable=durable)
+def everywhere_durable(instance: Instance) -> int:
+    """The highest position that anything saw durable, as recovery would ask it (rule 9).
+
+    Raises `CursorError`, `SegmentError` or `LogError` where one that knows cannot be asked: then nobody may cut.
+    """
+    if not (SHARED_MEMORY / instance.segment_name("log")[1:]).exists():
+        return known_durable(instance, None, instance.leader())
+    with attach_log(instance.instance_id, owner=instance.owner) as log:
+        return known_durable(instance, log, instance.leader())
 
 
 def examine_journal(instance: Instance, led: bool) -> list[Finding]:
     """Segments, then whatever depends on where the journal ends."""
     where = instance.journal_directory
+    findings = []
     try:
-        end = find_journal_end(instance)
+        durable = everywhere_durable(instance)
+    except (CursorError, SegmentError, LogError, OSError) as error:
+        durable = snapshots_durable(instance)
+        remedy = "see to that first; until then no torn tail may be cut"
+        findings.append(problem(f"cannot tell all that was durable: {error}", where, remedy))
+    try:
+        end = find_end(where, start=journal_start(instance), durable=durable)
     except JournalDamagedError as error:
-        return [problem(str(error), where, "restore that segment file from a copy; nothing was changed")]
-    except (JournalError, CursorError, OSError) as error:
+        return [*findings, problem(str(error), where, "restore that segment file from a copy; nothing was changed")]
+    except (JournalError, OSError) as error:
         remedy = "move what does not belong there out of the directory, or restore what is missing from a copy"
-        return [problem(str(error), where, remedy)]
-    findings = [fine(f"entries up to {end.sequence}, position {end.position}, are whole", where)]
+        return [*findings, problem(str(error), where, remedy)]
+    findings.append(fine(f"entries up to {end.sequence}, position {end.position}, are whole", where))
     if not led and end.used > end.position:
         what = f"a torn tail of {end.used - end.position} bytes behind position {end.position}: {end.reason}"
         remedy = f"nothing: the next engine cuts it; or: statevec doctor --repair --instance {instance.directory}"

@@ -82,7 +82,7 @@ def test_each_damaged_file_is_a_problem(recorded: RecordedInstance, capsys: pyte
         assert any(text in each for each in said), (text, said)
 
 
-def test_a_missing_segment_and_a_foreign_directory_are_problems(
+def test_a_misnamed_segment_and_a_foreign_directory_are_problems(
     recorded: RecordedInstance, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     next(recorded.instance.journal_directory.glob("*.seg")).rename(recorded.instance.journal_directory / "x.seg")
@@ -96,3 +96,29 @@ def test_repair_refuses_while_somebody_leads(recorded: RecordedInstance, capsys:
         assert doctor(recorded, capsys)[0] == 0
         assert run_command(["doctor", "--repair", "--instance", str(recorded.instance.directory)]) == 1
         assert "is led by process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["cursor", "log"])
+def test_repair_refuses_where_what_was_durable_cannot_be_told(
+    recorded: RecordedInstance, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    """Rule 9: a cursor, or a log in shared memory, may know of durable bytes where a tail seems to begin."""
+    instance = recorded.instance
+    recorded.overwrite(len(recorded.content), b"\7" * 96)
+    with LeaderLock(instance.directory) as lock:
+        lock.record(durability="disk")
+    (instance.gateways_directory / "venue").mkdir()
+    log = Path("/dev/shm") / instance.segment_name("log")[1:]
+    try:
+        if what == "cursor":
+            (instance.gateways_directory / "venue" / "cursor").write_text("{}}")
+        else:
+            log.write_bytes(bytes(8192))
+        before = bytes_of(instance.directory)
+        status, said = doctor(recorded, capsys)
+        assert status == 1
+        assert any("cannot tell all that was durable" in each for each in said)
+        assert run_command(["doctor", "--repair", "--instance", str(instance.directory)]) == 1
+        assert bytes_of(instance.directory) == before
+    finally:
+        log.unlink(missing_ok=True)
