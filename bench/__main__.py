@@ -12,7 +12,18 @@ import time
 
 from bench import report
 
-MODULES = ("ring", "python_calls", "sbe", "transaction", "live", "durability", "start", "snapshot", "upgrades")
+MODULES = (
+    "ring",
+    "python_calls",
+    "sbe",
+    "transaction",
+    "live",
+    "durability",
+    "start",
+    "snapshot",
+    "failover",
+    "upgrades",
+)
 
 
 def main() -> int:
