@@ -159,19 +159,39 @@ class _Implementation(caching.CompileResultCacheImpl):
 
 
 class _CheckedFile(caching.IndexDataCacheFile):
-    """Numba's index and data files, each behind a digest of its bytes; a damaged file counts as absent."""
+    """Numba's index and data files, each behind a digest of its bytes; a damaged file counts as absent.
 
-    def _read(self, path: str) -> bytes | None:
+    The data file of an overload has a name made of the overload, which its digest covers too. Numba numbers them: two
+    processes that compile different overloads at the same moment take the same number, and one of them then finds the
+    machine code of the other.
+    """
+
+    def _read(self, path: str, key: bytes = b"") -> bytes | None:
         try:
             content = Path(path).read_bytes()
         except OSError:
             return None
         digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
-        return body if hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest() == digest else None
+        return body if _digest(key, body) == digest else None
 
-    def _write(self, path: str, body: bytes) -> None:
+    def _write(self, path: str, body: bytes, key: bytes = b"") -> None:
         with self._open_for_write(path) as file:
-            file.write(hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest() + body)
+            file.write(_digest(key, body) + body)
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep the code of an overload."""
+        overloads = self._load_index()
+        name = f"{self._index_name.removesuffix('.nbi')}.{_overload_name(key)}.nbc"
+        self._write(self._data_path(name), self._dump(data), repr(key).encode())
+        if overloads.get(key) != name:
+            overloads[key] = name
+            self._save_index(overloads)
+
+    def load(self, key: Any) -> Any:
+        """The code of an overload, None when it is not there."""
+        name = self._load_index().get(key)
+        body = None if name is None else self._read(self._data_path(name), repr(key).encode())
+        return None if body is None else pickle.loads(body)
 
     def _load_index(self) -> dict[Any, str]:
         body = self._read(self._index_path)
@@ -183,12 +203,14 @@ class _CheckedFile(caching.IndexDataCacheFile):
     def _save_index(self, overloads: dict[Any, str]) -> None:
         self._write(self._index_path, self._dump((self._version, self._source_stamp, overloads)))
 
-    def _load_data(self, name: str) -> Any:
-        body = self._read(self._data_path(name))
-        return None if body is None else pickle.loads(body)
 
-    def _save_data(self, name: str, data: Any) -> None:
-        self._write(self._data_path(name), self._dump(data))
+def _digest(key: bytes, body: bytes) -> bytes:
+    of_key = hashlib.blake2b(key, digest_size=DIGEST_SIZE).digest()
+    return hashlib.blake2b(body, digest_size=DIGEST_SIZE, key=of_key).digest()
+
+
+def _overload_name(key: Any) -> str:
+    return hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
 
 
 class CodeCache(caching.FunctionCache):
