@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test torture check bench clean
 
 help:  ## what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -25,6 +25,9 @@ check: $(STAMP)  ## format, lint, types, import directions
 
 test: check  ## everything that must hold
 	$(PYTHON) -m pytest -n 2 tests
+
+torture: $(STAMP)  ## a thousand kills of every process, at every point and at random; about half an hour
+	$(PYTHON) -m tools.kill_matrix --kills 1000 --format json
 
 bench: $(STAMP)  ## the figures of docs/measure.md into bench/results/
 	$(PYTHON) -m pip install -q -e '.[bench]'

@@ -30,7 +30,7 @@ PAUSE_SECONDS = 0.001
 BURST_MOST = 8
 SLOW_CLAIM = 0.01
 """How often a producer takes its time between a claim and its commit."""
-ACKNOWLEDGE_MOST = 16
+ACKNOWLEDGE_MOST = 64
 WAIT_SECONDS = 300.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -103,7 +103,7 @@ def gateway(instance: Path, name: str, venue_path: Path) -> None:
     venue = Venue(venue_path)
     with Gateway(instance, name) as made:
         report("delivering")
-        open_outputs = 0
+        open_outputs, at_once = 0, 1
         last = None
         while True:
             ending = stopping
@@ -111,9 +111,9 @@ def gateway(instance: Path, name: str, venue_path: Path) -> None:
             if output is not None:
                 venue.take(output.identity, output.message)
                 last, open_outputs = output, open_outputs + 1
-            if last is not None and (output is None or open_outputs >= draws.randrange(1, ACKNOWLEDGE_MOST)):
+            if last is not None and (output is None or open_outputs >= at_once):
                 made.acknowledge(last)
-                last, open_outputs = None, 0
+                last, open_outputs, at_once = None, 0, draws.randint(1, ACKNOWLEDGE_MOST)
             if output is None:
                 if ending:
                     break
