@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="processes to kill, at least (default 100)")
     parser.add_argument("--seed", type=int, help="of kinds, victims and times (default: a random one, printed)")
     parser.add_argument("--durability", choices=["memory", "disk", "both"], default="both")
+    parser.add_argument("--only", nargs="+", default=[], metavar="KIND", help="kinds of kills (default: all)")
     parser.add_argument(
         "--fresh", action="store_true", help="each process in an interpreter of its own, slower to start"
     )
@@ -38,7 +39,7 @@ def main() -> int:
     modes = ["memory", "disk"] if options.durability == "both" else [options.durability]
     _tell(f"seed={seed}")
     try:
-        found = run_matrix(options.kills, seed, modes, fresh=options.fresh, tell=_tell)
+        found = run_matrix(options.kills, seed, modes, only=options.only, fresh=options.fresh, tell=_tell)
     except MatrixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

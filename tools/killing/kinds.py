@@ -13,8 +13,9 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from statevec.ipc import kill_points as points
 from statevec.ipc.kill_control import Death
@@ -118,7 +119,7 @@ class Killing:
             self.instance.control.arm(point)
         leader.kill()
         self.killed["leader"] += 1
-        self.instance.forget_dead()
+        self.instance.engines.remove(leader)  # only this one: its successor may be dead by now, and is looked at below
         if point in AT_THE_FIRST_ENTRY:
             self.instance.control.arm(point)
         died = self._die_at(point, None)
@@ -147,10 +148,6 @@ class Killing:
     def _cutovers(self) -> int:
         self.instance.checked()
         return self.instance.check.cutovers
-
-    def cutover(self) -> None:
-        """No kill: a cutover that goes on, so that both versions decide for a while."""
-        self.instance.order_cutover()
 
     def everybody(self) -> None:
         """The leader and all standbys: the next engine starts cold."""
@@ -198,16 +195,20 @@ class Killing:
         self.instance.start_snapshot().finish()
 
 
-def kinds(killing: Killing) -> list[Callable[[], None]]:
-    """Every kind once, those of a random time more often, in a random order."""
-    found: list[Callable[[], None]] = []
+def kinds(killing: Killing, only: Collection[str] = ()) -> list[Callable[[], None]]:
+    """Every kind once, those of a random time more often, in a random order; or those named in `only`."""
+    found: list[tuple[str, Callable[[], None]]] = []
     for point, most in (IN_THE_LOOP | IN_THE_JOURNALER).items():
-        found.append(lambda point=point, most=most: killing.leader_at(point, most))  # type: ignore[misc]
+        found.append((points.NAMES[point], partial(killing.leader_at, point, most)))
     for point in IN_A_TAKEOVER + AT_THE_FIRST_ENTRY:
-        found.append(lambda point=point: killing.leader_and_successor_at(point))  # type: ignore[misc]
+        found.append((f"takeover:{points.NAMES[point]}", partial(killing.leader_and_successor_at, point)))
     for point in IN_A_CUTOVER:
-        found.append(lambda point=point: killing.leader_in_cutover(point))  # type: ignore[misc]
-    found += [killing.everybody, killing.snapshot, killing.standby]
-    found += [killing.leader_at_random, killing.gateway, killing.producer] * 3
-    killing.draws.shuffle(found)
-    return found
+        found.append((points.NAMES[point], partial(killing.leader_in_cutover, point)))
+    once = {"everybody": killing.everybody, "snapshot": killing.snapshot, "standby": killing.standby}
+    often = {"leader": killing.leader_at_random, "gateway": killing.gateway, "producer": killing.producer}
+    found += [*once.items(), *list(often.items()) * 3]
+    if unknown := set(only) - {name for name, _ in found}:
+        raise MatrixError(f"no such kind: {sorted(unknown)}; there are {sorted({name for name, _ in found})}")
+    chosen = [kind for name, kind in found if not only or name in only]
+    killing.draws.shuffle(chosen)
+    return chosen

@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,18 @@ def quantiles_ms(values_ns: list[int]) -> dict[str, float]:
 
 
 def run_matrix(
-    kills: int, seed: int, durability: list[str], *, fresh: bool = False, tell: Callable[[str], None] = print
+    kills: int,
+    seed: int,
+    durability: list[str],
+    *,
+    only: Collection[str] = (),
+    fresh: bool = False,
+    tell: Callable[[str], None] = print,
 ) -> Found:
-    """Kill `kills` processes or a few more, in rounds of each durability in turn. Raises `MatrixError`."""
+    """Kill `kills` processes or a few more, in rounds of each durability in turn. Raises `MatrixError`.
+
+    `only` names the kinds of kills, by default all.
+    """
     found = Found(seed, durability)
     draws = random.Random(seed)
     started = time.monotonic()
@@ -120,7 +129,8 @@ def run_matrix(
             wanted = (kills - found.kills) // (rounds - number)
             directory = folder / f"round{number}"
             directory.mkdir()
-            _round(found, KilledInstance(directory, context, control, mode, STANDBYS), draws, wanted)
+            instance = KilledInstance(directory, context, control, mode, STANDBYS)
+            _round(found, Killing(instance, draws), wanted, only)
             tell(f"round {number + 1}/{rounds} ({mode}): kills={found.kills} lost={found.lost} {found.problems or ''}")
             if not found.problems:
                 shutil.rmtree(directory)
@@ -135,14 +145,14 @@ def run_matrix(
     return found
 
 
-def _round(found: Found, instance: KilledInstance, draws: random.Random, wanted: int) -> None:
+def _round(found: Found, killing: Killing, wanted: int, only: Collection[str]) -> None:
     """One instance from its genesis to its end; adds to `found`."""
-    killing = Killing(instance, draws)
+    instance = killing.instance
     left: list[Callable[[], None]] = []
     try:
         instance.begin()
         while killing.killed.total() < wanted:
-            left = left or kinds(killing)
+            left = left or kinds(killing, only)
             left.pop()()
             instance.checked()
         instance.finish()
