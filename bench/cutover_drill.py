@@ -13,23 +13,19 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from bench import cutover_kernels as watching
 from bench import hedge_feed
 from bench.engine import MeasuredEngine, Surroundings
-from bench.processes import CORES
+from bench.shadow_process import FORWARD_SECONDS, PAUSE_SECONDS, DrillError, ShadowProcess
 from statevec.audit.verify import Verification, verify_instance
 from statevec.engine.config import ADMIN_RING
 from statevec.engine.store import PluginStore
@@ -37,7 +33,7 @@ from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal.admin_layout import CUT_OVER, ROLL_BACK, AdminCommand
 from statevec.roles.producer import Producer
-from statevec.roles.shadow_report import ShadowReport, read_report
+from statevec.roles.shadow_report import ShadowReport
 
 MIGRATING = "statevec.plugins.hedge_v2"
 SAME_LAYOUT = "1.0.1"
@@ -46,19 +42,13 @@ RATES = (300_000, 200_000, 100_000, 50_000, 20_000, 10_000)
 RATE_REPORTS = 6
 """Reports of the shadow, about a second each, that must all say that it keeps up."""
 BEHIND_SECONDS = 30.0
-FORWARD_SECONDS = 120.0
 AHEAD_SECONDS, AHEAD_SECONDS_MOST = 0.3, 10.0
 """How far ahead the sequence of a cutover is chosen: at first, and at most where loading takes long."""
 QUIET_MOST = 100_000
-PAUSE_SECONDS = 0.001
 TELL_EVERY = 20
 TRIES = 50
 LONG_BURST, LONG_BURSTS = 40_000, 5
 """Quotes at once, and how often in each round."""
-
-
-class DrillError(RuntimeError):
-    """The drill could not go on; the text says why."""
 
 
 @dataclass
@@ -173,69 +163,6 @@ class Watch:
             pass
 
 
-class ShadowProcess:
-    """`statevec shadow` of one candidate; paused, gone on with, ended."""
-
-    def __init__(self, engine: MeasuredEngine, spec: str, content_hash: str, rules: Path | None) -> None:
-        self._instance = engine.instance
-        self._hash = content_hash
-        mode = ["independent", "--rules", str(rules)] if rules is not None else ["lockstep"]
-        words = ["shadow", spec, "--instance", str(engine.instance.directory), "--mode", *mode]
-        words += ["--core", str(CORES[1])]  # with two cores the one that the watching thread has, too
-        self.process = subprocess.Popen([sys.executable, "-m", "statevec.cli.main", *words], stdout=subprocess.DEVNULL)
-
-    def next_report(self) -> ShadowReport:
-        """Its next report."""
-        since_ns = time.time_ns()
-        deadline = time.monotonic() + FORWARD_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise DrillError(f"the shadow ended with status {self.process.returncode}")
-            report = read_report(self._instance, self._hash)
-            if report is not None and report.updated_ns > since_ns:
-                return report
-            time.sleep(10 * PAUSE_SECONDS)
-        raise DrillError("the shadow makes no reports")
-
-    def wait_caught_up(self, seconds: float) -> None:
-        """Wait for a report that it follows, and has tried the migration. Raises `DrillError` when none comes."""
-        self._wait(lambda report: report.caught_up and report.rollback_possible, seconds)
-
-    def wait_compared(self, sequence: int, seconds: float) -> None:
-        """Wait until it has compared the entry of that number. Raises `DrillError` when it does not."""
-        self._wait(lambda report: report.to_sequence >= sequence, seconds)
-
-    def _wait(self, is_there: Callable[[ShadowReport], bool], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if is_there(self.next_report()):
-                return
-        raise DrillError(f"the shadow does not catch up within {seconds:g} s")
-
-    def pause(self, paused: bool) -> None:
-        """Stop it where it is, or let it go on."""
-        self.process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
-
-    def end(self) -> ShadowReport:
-        """Let it compare the rest and end; its last report."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(FORWARD_SECONDS)
-        report = read_report(self._instance, self._hash)
-        if report is None:
-            raise DrillError("the shadow left no report")
-        return report
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
 class Orders:
     """An operator: orders one cutover after the other, each at a sequence to come, until the watch has seen it."""
 
@@ -287,11 +214,21 @@ class Orders:
         deadline = time.monotonic() + FORWARD_SECONDS
         while watch.count(watching.CUTOVERS_TAKEN) == done:
             if watch.count(watching.REFUSED) != refused:
-                return str([each["answer"] for each in self._engine.events() if each["event"] == "admin"][-1])
+                return self._refusal(refused, deadline)
             if time.monotonic() > deadline:
                 raise DrillError(f"no cutover within {FORWARD_SECONDS:g} s")
             time.sleep(PAUSE_SECONDS)
         return None
+
+    def _refusal(self, before: int, deadline: float) -> str:
+        """Why the engine refused; it says so a moment after the entry."""
+        while time.monotonic() < deadline:
+            events = self._engine.events()
+            answers = [each["answer"] for each in events if each["event"] == "admin" and not each["accepted"]]
+            if len(answers) > before:
+                return str(answers[before])
+            time.sleep(PAUSE_SECONDS)
+        raise DrillError("the engine does not say why it refused")
 
 
 def find_rate(watch: Watch, shadow: ShadowProcess, tell: Callable[[str], None]) -> int:

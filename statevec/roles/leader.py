@@ -116,6 +116,7 @@ class Leader:
         self._note_running_input()
         self._counters = EngineCounters(self.instance, self.rings, self.config.instance.group)
         self._start_thread()
+        self._counters.update(self.execution, self.journaler)
 
     def _fill_block(self) -> None:
         row = find(self.execution.tx, CLOCK, 0)

@@ -24,6 +24,6 @@ def test_kernels_stay_inside_their_regions() -> None:
     options = ["-q", "-p", "no:cacheprovider", "-k", "compiled and not another_process"]
     command = [sys.executable, "-c", CHILD, *options, *(f"tests/ipc/{name}" for name in FILES)]
     environment = {**os.environ, "STATEVEC_CHECKED": "1"}
-    tests = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=170)
+    tests = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=550)
     assert tests.returncode == 0, tests.stdout[-3000:] + tests.stderr[-3000:]
     assert " passed" in tests.stdout

@@ -74,5 +74,5 @@ def test_random_transactions_stay_inside_their_memory() -> None:
     environment = dict(os.environ, STATEVEC_CHECKED="1")
     command = [sys.executable, "-m", "tests.state.checked_run"]
     root = Path(__file__).parents[2]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=550, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
