@@ -6,7 +6,7 @@ A mutation (`mutation_list`) is applied to a copy of the tree, its test is run t
     survived    the test passed: the rule is not held by it
     broken      the test could not be run
 
-Exit status 1 unless every mutation was killed.
+Exit status 1 unless every mutation was killed. `--unchanged` shows that the tests fail for no other reason.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def command_of(check: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-n0", "-q", "-x", "-p", "no:cacheprovider", check]
 
 
-def run(tree: Path, mutation: Mutation) -> str:
-    """Apply it to the tree, run its check, take it back."""
+def run(tree: Path, mutation: Mutation, unchanged: bool) -> str:
+    """Apply it to the tree unless that is to stay unchanged, run its check, take it back."""
     file = tree / mutation.file
     before = file.read_text()
     if before.count(mutation.old) != 1:
         return BROKEN
-    file.write_text(before.replace(mutation.old, mutation.new))
+    file.write_text(before if unchanged else before.replace(mutation.old, mutation.new))
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -86,6 +86,7 @@ def main() -> int:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="tools/mutations.py", description=__doc__.splitlines()[0].split(":")[0])
     parser.add_argument("--rule", type=int, nargs="+", help="only the mutations of these rules (default: all)")
+    parser.add_argument("--unchanged", action="store_true", help="break nothing: every test must pass")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     options = parser.parse_args()
     chosen = [each for each in MUTATIONS if options.rule is None or each.rule in options.rule]
@@ -96,7 +97,7 @@ def main() -> int:
         copy_tree(Path(folder))
         for mutation in chosen:
             started = time.monotonic()
-            result = run(Path(folder), mutation)
+            result = run(Path(folder), mutation, options.unchanged)
             results.append(
                 {"rule": mutation.rule, "breaks": mutation.breaks, "check": mutation.check, "result": result}
             )
@@ -107,7 +108,8 @@ def main() -> int:
     else:
         for each in results:
             print(f"{each['rule']:>2} {each['result']:<9} {each['breaks']}: {each['check']}")
-    return 0 if all(each["result"] == KILLED for each in results) else 1
+    wanted = SURVIVED if options.unchanged else KILLED
+    return 0 if all(each["result"] == wanted for each in results) else 1
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ from tools.killing.processes import Child, MatrixError, wait_until
 
 RINGS = ("market", "desk")
 GATEWAY = "venue"
+SNAPSHOT_EVERY = "3s"
+"""So that cold starts and new standbys begin at one."""
 START_SECONDS = 600.0
 """The first engine may have to compile."""
 ORDER_SECONDS = 20.0
@@ -57,7 +59,8 @@ class KilledInstance:
         rings = "".join(f'[[ring]]\nname = "{ring}"\ncapacity = "64KiB"\n' for ring in RINGS)
         self._configuration.write_text(
             f'[instance]\ndirectory = "instance"\ndurability = "{durability}"\n[plugin]\npath = "{PLUGIN}"\n'
-            f'[log]\ncapacity = "4MiB"\n[journal]\nsegment_size = "1MiB"\n[engine]\nidle = "sleep"\n{rings}'
+            f'[log]\ncapacity = "4MiB"\n[journal]\nsegment_size = "1MiB"\n[engine]\nidle = "sleep"\n'
+            f'[retention]\nsnapshot_every = "{SNAPSHOT_EVERY}"\n{rings}'
         )
 
     def begin(self) -> None:

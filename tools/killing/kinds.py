@@ -188,11 +188,18 @@ class Killing:
         self.instance.start_producer(ring)
 
     def snapshot(self) -> None:
-        """Whoever takes a snapshot, before it gets its name; then another takes it whole."""
-        self.instance.control.arm(points.BEFORE_SNAPSHOT_NAME)
+        """Whoever takes a snapshot by hand, before it gets its name; then another takes it whole."""
         taker = self.instance.start_snapshot()
+        self.instance.control.arm(points.BEFORE_SNAPSHOT_NAME, taker.pid)
         self._die_at(points.BEFORE_SNAPSHOT_NAME, taker)
         self.instance.start_snapshot().finish()
+
+    def standby_in_snapshot(self) -> None:
+        """A standby, before its snapshot gets its name."""
+        self.instance.control.arm(points.BEFORE_SNAPSHOT_NAME)
+        self._die_at(points.BEFORE_SNAPSHOT_NAME, None)
+        self.instance.forget_dead()
+        self.instance.fill_up()
 
 
 def kinds(killing: Killing, only: Collection[str] = ()) -> list[Callable[[], None]]:
@@ -205,6 +212,7 @@ def kinds(killing: Killing, only: Collection[str] = ()) -> list[Callable[[], Non
     for point in IN_A_CUTOVER:
         found.append((points.NAMES[point], partial(killing.leader_in_cutover, point)))
     once = {"everybody": killing.everybody, "snapshot": killing.snapshot, "standby": killing.standby}
+    once["standby_in_snapshot"] = killing.standby_in_snapshot
     often = {"leader": killing.leader_at_random, "gateway": killing.gateway, "producer": killing.producer}
     found += [*once.items(), *list(often.items()) * 3]
     if unknown := set(only) - {name for name, _ in found}:
