@@ -149,10 +149,10 @@ def open_rings(
     return opened
 
 
-def open_admin_ring(instance: Instance, source: int, execution: Execution, group: str | None) -> EngineRing:
-    """The ring for operators' commands. The main thread takes from it, not the loop: its block is of its own."""
+def open_admin_ring(instance: Instance, source: int, execution: Execution) -> EngineRing:
+    """The ring for operators' commands, for the owner alone. The main thread takes from it: its block is of its own."""
     config = RingConfig(ADMIN_RING, Size(ADMIN_RING_CAPACITY))
-    return _open_ring(instance, config, source, execution, Region.allocate(loop_layout.RING_SIZE), group)
+    return _open_ring(instance, config, source, execution, Region.allocate(loop_layout.RING_SIZE), None)
 
 
 def _open_ring(

@@ -197,7 +197,7 @@ class Leader:
         history = self._taken.following.versions.history
         logic_version = self.execution.block.load_i64(LOGIC_VERSION)
         history.decide(Decider(logic_version, self.plugin.name, self.plugin.version, self.plugin.content_hash))
-        ring = open_admin_ring(self.instance, self.sources[ADMIN_RING], self.execution, self.config.instance.group)
+        ring = open_admin_ring(self.instance, self.sources[ADMIN_RING], self.execution)
         left = self._taken.following.history.pending
         return AdminDesk(self.instance, self.config, self.execution, self.plugin, history, ring, left)
 

@@ -19,6 +19,7 @@ from there.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -177,8 +178,14 @@ def find_log(instance: Instance) -> Segment | None:
 
 def was_finished(path: Path) -> bool:
     """Whether the segment file at `path` was completed by its maker."""
-    with open(path, "rb") as file:
-        header = read_header(file.fileno())
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False  # a link, say: no segment of ours
+    try:
+        header = read_header(descriptor)
+    finally:
+        os.close(descriptor)
     return header is not None and header.magic != 0
 
 

@@ -196,6 +196,20 @@ def test_status_shows_standbys(make_engine: MakeEngine) -> None:
     assert engine.stop() == 0
 
 
+def test_a_halt_mark_keeps_a_standby_from_leading(make_engine: MakeEngine) -> None:
+    """Rule 11: after a disk error nobody takes over until an operator has cleared the mark."""
+    engine = make_engine()
+    engine.start()
+    standby = engine.stand_by()
+    engine.instance.halt_path.write_text("fdatasync failed\n")
+    engine.kill()
+    assert standby.process.wait(WAIT_SECONDS) == 1
+    assert "was halted by a disk error: fdatasync failed" in standby.errors.read_text()
+    assert command(engine, "resume").returncode == 0
+    assert engine.start()["epoch"] == 2
+    assert engine.stop() == 0
+
+
 def test_a_process_with_the_leaders_number_is_not_the_leader() -> None:
     """Rule 16: a number that is used again means another process."""
     assert not end_process(LeaderRecord(pid=os.getpid(), host="here", since="", epoch=1, started_ms=1))
