@@ -45,7 +45,7 @@ def test_modes_are_as_narrow_as_they_are_said_to_be(make_engine: MakeEngine, wit
     assert engine.stop() == 0
 
 
-def test_a_link_in_place_of_a_segment_is_replaced_and_never_written_through(make_engine: MakeEngine, tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_segment_is_never_written_through(make_engine: MakeEngine, tmp_path: Path) -> None:
     engine = make_engine()
     engine.start()
     assert engine.stop() == 0
