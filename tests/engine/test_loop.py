@@ -324,7 +324,8 @@ def test_a_full_log_stops_polling_and_the_ring_says_back_pressured(make: Callabl
         engine.turn()
         assert sent < 50, "the log never filled"
     appended = engine.log.load_i64(log_layout.APPENDED)
-    assert appended + log_layout.MAX_BATCH_BYTES > engine.block.load_i64(loop_layout.LOG_CAPACITY)
+    capacity = engine.block.load_i64(loop_layout.LOG_CAPACITY)
+    assert capacity - log_layout.MAX_BATCH_BYTES < appended <= capacity, "what is not written may not be overwritten"
     while engine.offer(b"a\x01") != ring_kernels.BACK_PRESSURED:
         sent += 1
     assert engine.turn() == 0
