@@ -5,6 +5,7 @@
     duplicated      inputs twice in the log; outputs twice at the venue, but for repeats that their id refuses
     digest_mismatches  rounds whose journal, executed again, gives something else
     takeover_ms     from a leader's death to the first input that the next one appended and released
+    exit_ms         the part of it until the dead process is gone and its lock is free, which is the kernel's
 
 Exit status 1 when anything was lost, came twice, differed or leaked, or a point was not reached.
 `tools/killing/` is what runs.

@@ -51,6 +51,16 @@ AT_THE_FIRST_ENTRY = (points.BEFORE_PUBLISH, points.AFTER_PUBLISH)
 IN_A_CUTOVER = (points.BEFORE_MIGRATION, points.BEFORE_CUTOVER_ENTRY, points.BEFORE_SWITCH)
 
 
+@dataclass(frozen=True)
+class Takeover:
+    """`took_ns` from a leader's death at `point` to the first released input of the next; `exit_ns` of them until the
+    dead process was gone, which is when its lock is free."""
+
+    took_ns: int
+    exit_ns: int
+    point: str
+
+
 @dataclass
 class Killing:
     """Kills processes of one instance, as `draws` decides."""
@@ -60,20 +70,21 @@ class Killing:
     killed: Counter[str] = field(default_factory=Counter)
     """Kills by point, or by who died at a random time."""
     not_reached: Counter[str] = field(default_factory=Counter)
-    takeover_ns: list[int] = field(default_factory=list)
-    """From a leader's death to the first released input of the next, where a standby followed."""
+    takeovers: list[Takeover] = field(default_factory=list)
+    """Those where a standby followed."""
 
     def _pause(self) -> None:
         time.sleep(self.draws.random() * RANDOM_SECONDS_MOST)
 
-    def _after(self, position: int, epoch: int, died_ns: int, followed: bool) -> None:
-        """Wait until the next leadership works, and fill up what is missing."""
+    def _after(self, position: int, epoch: int, died_ns: int, point: str) -> None:
+        """Wait until the next leadership works, and fill up what is missing; `point` is empty where nobody followed."""
+        gone_ns = time.monotonic_ns()
         self.instance.forget_dead()
         if not self.instance.engines:
             self.instance.start_engine()
         released_ns = self.instance.wait_for_input(position, epoch)
-        if followed:
-            self.takeover_ns.append(released_ns - died_ns)
+        if point:
+            self.takeovers.append(Takeover(released_ns - died_ns, gone_ns - died_ns, point))
         self.instance.fill_up()
 
     def _die_at(self, point: int, victim: Child | None) -> Death | None:
@@ -100,7 +111,7 @@ class Killing:
         self.instance.control.arm(point, leader.pid, self.draws.randint(1, passings_most))
         died = self._die_at(point, leader)
         if died is not None:
-            self._after(position, epoch, died.monotonic_ns, followed=True)
+            self._after(position, epoch, died.monotonic_ns, points.NAMES[point])
 
     def leader_at_random(self) -> None:
         """The leader, whatever it does."""
@@ -108,7 +119,7 @@ class Killing:
         leader, position, epoch = self.instance.leader, self.instance.appended, self.instance.epoch
         died_ns = leader.kill()
         self.killed["leader"] += 1
-        self._after(position, epoch, died_ns, followed=True)
+        self._after(position, epoch, died_ns, "leader")
 
     def leader_and_successor_at(self, point: int) -> None:
         """The leader at a random time, and who takes over at a point of the takeover."""
@@ -124,10 +135,10 @@ class Killing:
             self.instance.control.arm(point)
         died = self._die_at(point, None)
         if died is None:
-            self._after(position, epoch, 0, followed=False)
+            self._after(position, epoch, 0, "")
             return
         reached = epoch + 1 if point in AT_THE_FIRST_ENTRY else epoch  # only there it may have taken inputs itself
-        self._after(position, reached, died.monotonic_ns, followed)
+        self._after(position, reached, died.monotonic_ns, points.NAMES[point] if followed else "")
 
     def leader_in_cutover(self, point: int) -> None:
         """The leader in the middle of a cutover, which the next leader carries out."""
@@ -142,7 +153,7 @@ class Killing:
         died = self._die_at(point, leader)
         if died is None:
             return
-        self._after(position, epoch, died.monotonic_ns, followed=True)
+        self._after(position, epoch, died.monotonic_ns, points.NAMES[point])
         wait_until(lambda: self._cutovers() > before, "the cutover that was accepted happens")
 
     def _cutovers(self) -> int:
@@ -159,7 +170,7 @@ class Killing:
             self.killed["standby"] += 1
         leader.kill()
         self.killed["leader"] += 1
-        self._after(position, epoch, 0, followed=False)
+        self._after(position, epoch, 0, "")
 
     def standby(self) -> None:
         """A standby, whatever it does."""

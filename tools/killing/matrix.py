@@ -27,11 +27,12 @@ from typing import Any
 from statevec.audit.verify import verify_instance
 from statevec.ipc.kill_control import KillControl
 from tools.killing.instance import KilledInstance
-from tools.killing.kinds import Killing, kinds
+from tools.killing.kinds import Killing, Takeover, kinds
 from tools.killing.processes import make_context
 
 KILLS_A_ROUND = 40
 STANDBYS = 2
+SLOWEST_SHOWN = 5
 
 
 @dataclass
@@ -42,7 +43,8 @@ class Found:
     durability: list[str]
     killed: Counter[str] = field(default_factory=Counter)
     not_reached: Counter[str] = field(default_factory=Counter)
-    takeover_ns: list[int] = field(default_factory=list)
+    takeovers: list[tuple[str, Takeover]] = field(default_factory=list)
+    """Each with its durability."""
     rounds: int = 0
     inputs: int = 0
     outputs: int = 0
@@ -78,8 +80,18 @@ class Found:
             "duplicated": self.duplicated,
             "digest_mismatches": self.digest_mismatches,
             "leaked_segments": self.leaked_segments,
-            "takeover_ms": quantiles_ms(self.takeover_ns),
-            "takeovers_timed": len(self.takeover_ns),
+            "takeover_ms": quantiles_ms([takeover.took_ns for _, takeover in self.takeovers]),
+            "exit_ms": quantiles_ms([takeover.exit_ns for _, takeover in self.takeovers]),
+            "takeovers_timed": len(self.takeovers),
+            "slowest_takeovers": [
+                {
+                    "durability": mode,
+                    "point": takeover.point,
+                    "ms": round(takeover.took_ns / 1e6, 1),
+                    "exit_ms": round(takeover.exit_ns / 1e6, 1),
+                }
+                for mode, takeover in sorted(self.takeovers, key=lambda each: -each[1].took_ns)[:SLOWEST_SHOWN]
+            ],
             "rounds": self.rounds,
             "inputs": self.inputs,
             "outputs": self.outputs,
@@ -130,7 +142,7 @@ def run_matrix(
             directory = folder / f"round{number}"
             directory.mkdir()
             instance = KilledInstance(directory, context, control, mode, STANDBYS)
-            _round(found, Killing(instance, draws), wanted, only)
+            _round(found, Killing(instance, draws), mode, wanted, only)
             tell(f"round {number + 1}/{rounds} ({mode}): kills={found.kills} lost={found.lost} {found.problems or ''}")
             if not found.problems:
                 shutil.rmtree(directory)
@@ -145,7 +157,7 @@ def run_matrix(
     return found
 
 
-def _round(found: Found, killing: Killing, wanted: int, only: Collection[str]) -> None:
+def _round(found: Found, killing: Killing, mode: str, wanted: int, only: Collection[str]) -> None:
     """One instance from its genesis to its end; adds to `found`."""
     instance = killing.instance
     left: list[Callable[[], None]] = []
@@ -164,7 +176,7 @@ def _round(found: Found, killing: Killing, wanted: int, only: Collection[str]) -
     found.rounds += 1
     found.killed += killing.killed
     found.not_reached += killing.not_reached
-    found.takeover_ns += killing.takeover_ns
+    found.takeovers += [(mode, takeover) for takeover in killing.takeovers]
     found.inputs += check.inputs
     found.outputs += check.outputs
     found.repeats += check.repeats
