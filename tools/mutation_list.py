@@ -195,7 +195,7 @@ MUTATIONS = [
     Mutation(
         14, "do not persist the epoch", "statevec/roles/leader.py",
         "        self.instance.begin_epoch(self.epoch)\n", "",
-        "kills:takeover:before_publish",
+        "tests/roles/test_engine_process.py::test_an_engine_started_again_goes_on_where_it_ended",
     ),
     Mutation(
         15, "make the log anew instead of adopting it", "statevec/roles/takeover.py",

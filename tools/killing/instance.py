@@ -39,6 +39,7 @@ SNAPSHOT_EVERY = "3s"
 START_SECONDS = 600.0
 """The first engine may have to compile."""
 ORDER_SECONDS = 20.0
+TAKEOVER_SECONDS = 120.0
 
 
 class KilledInstance:
@@ -153,7 +154,7 @@ class KilledInstance:
     def wait_for_input(self, position: int, epoch: int) -> int:
         """Wait for the first input behind `position` of an epoch after `epoch` to be released; when, monotonic ns."""
         reader = LogReader(self.log, position)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + TAKEOVER_SECONDS
         while time.monotonic() < deadline:
             try:
                 found = reader.poll()
