@@ -1,4 +1,4 @@
-"""A short run of the kill matrix: real processes killed at points and at random times; `make torture` is the long one."""
+"""A short run of the kill matrix: real processes killed at points and at random; `make torture` is the long one."""
 
 from __future__ import annotations
 
