@@ -25,7 +25,7 @@ from pathlib import Path
 
 import statevec.plugins.hedge
 from statevec.codecs.schema import Schema
-from statevec.ipc import log_kernels, ring_kernels
+from statevec.ipc import log_kernels, log_layout, ring_kernels
 from statevec.ipc.kernel import kernel
 from statevec.ipc.log_kernels import next_entry
 from statevec.ipc.memory import Region, monotonic_ns, pause, region_at
@@ -280,6 +280,19 @@ def read_log(feed: Region, most: int) -> int:
 
 
 @kernel
+def _reader_is_near(feed: Region) -> bool:
+    """Whether the log's writer is less than half the log ahead: beyond its window a reader must go to the files.
+
+    It is that far ahead where the disk is slower than the engine; that a gateway then reads files is not measured here.
+    """
+    log = region_at(feed.load_i64(LOG), feed.load_i64(LOG_SIZE))
+    reader = region_at(feed.load_i64(READER), log_kernels.READER_SIZE)
+    # SYNC POINT: pairs with the leader's publish.
+    ahead = log.load_acquire(log_layout.APPENDED) - reader.load_i64(log_kernels.READER_POSITION)
+    return ahead < (feed.load_i64(LOG_SIZE) - log_layout.DATA) // 2
+
+
+@kernel
 def _drain(feed: Region) -> int:
     """Read until the last market message was seen; 0 or a code."""
     producer = region_at(feed.load_i64(MARKET_PRODUCER), ring_kernels.PRODUCER_SIZE)
@@ -296,7 +309,7 @@ def _drain(feed: Region) -> int:
 
 @kernel
 def drive(feed: Region, duration_ns: int, interval_ns: int) -> int:
-    """Send one message every `interval_ns`, stamped with its planned time; with 0 as many as the ring takes.
+    """Send one message every `interval_ns`, stamped with its planned time; with 0 as many as ring and reader take.
 
     After `duration_ns` nothing more is sent, and all that was sent is read. Messages sent, or a code.
     """
@@ -306,7 +319,7 @@ def drive(feed: Region, duration_ns: int, interval_ns: int) -> int:
     while now - begin < duration_ns:
         if interval_ns == 0:
             batch = 0
-            while batch < BATCH and send_next(feed, now):
+            while batch < BATCH and _reader_is_near(feed) and send_next(feed, now):
                 batch += 1
             sent += batch
         elif now >= begin + sent * interval_ns and send_next(feed, begin + sent * interval_ns):
