@@ -77,7 +77,7 @@ def _order(
     """Offer the command, wait for its entry and then for the cutover's; print both."""
     from statevec.cli.order import Order
 
-    with Order(instance, command, why, timeout, content_hash=content_hash, at=at, forced=forced) as order:
+    with Order(instance, command, why, timeout, subject=content_hash, at=at, forced=forced) as order:
         if style == "table":
             order.tell()
         done = order.wait(_is_end)
@@ -86,9 +86,11 @@ def _order(
 
 def _is_end(entry: Entry) -> bool:
     """Whether the entry is the cutover, or the engine's word that there will be none."""
-    from statevec.journal.entry_layout import ADMIN, CUTOVER
+    from statevec.cli.order import is_word_on
+    from statevec.journal.admin_layout import CUT_OVER, ROLL_BACK
+    from statevec.journal.entry_layout import CUTOVER
 
-    return entry.kind == CUTOVER or (entry.kind == ADMIN and entry.source == 0)
+    return entry.kind == CUTOVER or is_word_on(entry, CUT_OVER, ROLL_BACK)
 
 
 def _show(answer: Entry, done: Entry, style: str) -> int:

@@ -1,12 +1,10 @@
-"""`statevec resume`, `ring repair`, `gateway retire`, `clean`: what an operator does about what stopped."""
+"""`statevec resume`, `ring repair | release`, `gateway retire`, `clean`: what an operator does about what stopped."""
 
 from __future__ import annotations
 
 import click
 
-INSTANCE = click.option(
-    "--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory."
-)
+from statevec.cli.cutover import INSTANCE, TIMEOUT, WHY
 
 
 @click.command()
@@ -50,6 +48,29 @@ def repair(name: str, instance: str) -> None:
         f"next sequence {repaired.last_sequence + 1} (appended {repaired.appended_sequence}, "
         f"released {repaired.released_sequence})"
     )
+
+
+@ring.command()
+@click.argument("name")
+@INSTANCE
+@WHY
+@TIMEOUT
+def release(name: str, instance: str, why: str, timeout: float) -> int:
+    """Let the engine read ring NAME again, which it has quarantined: it is made anew while the engine goes on.
+
+    End its producer first. A producer that attaches afterwards goes on after what the log has of it.
+    """
+    from statevec.cli.order import Order, OrderError, is_word_on
+    from statevec.journal.admin_layout import RELEASE_RING, AdminCommand
+    from statevec.journal.entry_layout import ADMIN, RING_ATTACH
+
+    with Order(instance, RELEASE_RING, why, timeout, subject=name) as order:
+        order.tell()
+        done = order.wait(lambda entry: entry.kind == RING_ATTACH or is_word_on(entry, RELEASE_RING))
+        if done.kind == ADMIN:
+            raise OrderError(f"entry {done.sequence}: {AdminCommand.decode(done.input).answer}")
+    click.echo(f"entry {done.sequence}: ring {name} is open")
+    return 0
 
 
 @click.group()

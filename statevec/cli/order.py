@@ -16,6 +16,7 @@ from statevec.engine.config import ADMIN_RING
 from statevec.engine.instance import open_instance
 from statevec.ipc.log import LogReader, attach_log, released_position
 from statevec.journal.admin_layout import AdminCommand
+from statevec.journal.entry_layout import ADMIN
 from statevec.journal.entry_view import Entry
 from statevec.roles.producer import Producer
 
@@ -30,14 +31,14 @@ class Order:
     """An order that was accepted: `answer` is its entry, `said` the engine's words. Raises `OrderError` otherwise."""
 
     def __init__(
-        self, instance: str | Path, command: int, why: str, timeout: float, *, content_hash: str = "", at: int = 0,
+        self, instance: str | Path, command: int, why: str, timeout: float, *, subject: str = "", at: int = 0,
         forced: bool = False,
     ) -> None:  # fmt: skip
         opened = open_instance(instance)
         leader = opened.leader()
         if leader is None or ADMIN_RING not in leader.rings:
             raise OrderError(f"{instance} has no leader that takes commands")
-        order = AdminCommand(command, at, forced, content_hash, getpass.getuser(), why)
+        order = AdminCommand(command, at, forced, subject, getpass.getuser(), why)
         self._deadline = time.monotonic() + timeout
         with ExitStack() as stack:
             log = stack.enter_context(attach_log(opened.instance_id))
@@ -73,3 +74,8 @@ class Order:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+
+def is_word_on(entry: Entry, *commands: int) -> bool:
+    """Whether the engine itself says in this entry that such an order, once accepted, cannot be carried out."""
+    return entry.kind == ADMIN and entry.source == 0 and AdminCommand.decode(entry.input).command in commands

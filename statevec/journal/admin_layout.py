@@ -22,7 +22,7 @@ byte.
     8    int64 logic version that decides next       8    int64 command (ADMIN_COMMANDS)
     16   int64 logic version that decided            16   int64 sequence the cutover is to have, 0 the next
     24   int64 digest of the migrated tables, 0 none 24   int64 1 forced
-    32   int64 cause (CUTOVER_CAUSES)                32   char[64] content hash of the version
+    32   int64 cause (CUTOVER_CAUSES)                32   char[64] content hash of a version, or ring's name
     40   int64 entries on probation, 0 none          96   char[32] who
     48   int64 faults, rejections, invariant         128  char[64] why
            violations allowed on it, -1 any (3 x)    192  char[256] the engine's answer
@@ -75,7 +75,8 @@ ADMIN_FORMAT = struct.Struct("<3q64s32s64s256s")
 CUT_OVER = 1
 ROLL_BACK = 2
 HAND_OVER = 3
-ADMIN_COMMANDS = {CUT_OVER: "cutover", ROLL_BACK: "rollback", HAND_OVER: "handover"}
+RELEASE_RING = 4
+ADMIN_COMMANDS = {CUT_OVER: "cutover", ROLL_BACK: "rollback", HAND_OVER: "handover", RELEASE_RING: "ring release"}
 BY_OPERATOR = 1
 BY_ROLLBACK = 2
 BY_PROBATION = 3
@@ -176,12 +177,15 @@ class Cutover:
 
 @dataclass(frozen=True)
 class AdminCommand:
-    """Input of an ADMIN entry: what an operator asked for, and the engine's answer."""
+    """Input of an ADMIN entry: what an operator asked for, and the engine's answer.
+
+    `subject` is the content hash of a cutover's version, the name of a ring to release, else empty.
+    """
 
     command: int
     at_sequence: int
     forced: bool
-    content_hash: str
+    subject: str
     who: str
     why: str
     answer: str = ""
@@ -189,7 +193,7 @@ class AdminCommand:
     def encode(self) -> bytes:
         """The message with its SBE header; texts are cut to what their fields hold."""
         numbers = (self.command, self.at_sequence, int(self.forced))
-        sizes = ((self.content_hash, 64), (self.who, 32), (self.why, 64), (self.answer, ADMIN_ANSWER_SIZE))
+        sizes = ((self.subject, 64), (self.who, 32), (self.why, 64), (self.answer, ADMIN_ANSWER_SIZE))
         texts = (text.encode()[:size].decode(errors="ignore").encode() for text, size in sizes)
         block = ADMIN_FORMAT.pack(*numbers, *texts)
         return sbe_header(ADMIN_TEMPLATE, len(block)).to_bytes(8, "little") + block
@@ -202,8 +206,8 @@ class AdminCommand:
         if len(message) != size or int.from_bytes(message[:BLOCK], "little") != header:
             raise ValueError(f"not an admin command: length={len(message)} expected={size}")
         command, at_sequence, forced, *texts = ADMIN_FORMAT.unpack_from(message, BLOCK)
-        content_hash, who, why, answer = (_text(each) for each in texts)
-        return cls(command, at_sequence, bool(forced), content_hash, who, why, answer)
+        subject, who, why, answer = (_text(each) for each in texts)
+        return cls(command, at_sequence, bool(forced), subject, who, why, answer)
 
 
 def _text(field: bytes) -> str:

@@ -2,10 +2,11 @@
 
     ring ─► judge (store, shadow's report, plan) ─► ADMIN entry with the answer ─► cutover posted ─► CUTOVER entry
                                                                                    at its sequence
+                                                        ring released ───────────► RING_ATTACH entry
 
 Invariants
     Every command becomes one ADMIN entry, accepted (COMMITTED) or REFUSED with the reason; only then its ring moves on.
-    At most one cutover is pending; a second command is refused while it is.
+    At most one cutover is pending; a second one is refused while it is. While a ring is released, no command is taken.
     A cutover that was accepted and could not happen any more is said in an ADMIN entry of the engine itself (source 0).
     The way back is prepared before a version on probation decides; the loop takes it by itself.
     Loading and linking happen here, while the loop runs.
@@ -15,6 +16,7 @@ A crash between the ADMIN entry and the cutover: the next leader finds the order
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from statevec.engine import loop_layout as layout
@@ -31,6 +33,7 @@ from statevec.engine.versions import Candidate, Decider, VersionHistory
 from statevec.ipc.faults import COMMITTED, outcome_name
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
+from statevec.ipc.segment import SegmentError
 from statevec.journal.admin_layout import (
     BY_OPERATOR,
     BY_PROBATION,
@@ -39,15 +42,17 @@ from statevec.journal.admin_layout import (
     HAND_OVER,
     NO_PROBATION,
     REFUSED,
+    RELEASE_RING,
     ROLL_BACK,
     AdminCommand,
     Probation,
 )
-from statevec.journal.entry_layout import ADMIN, CUTOVER
+from statevec.journal.entry_layout import ADMIN, CUTOVER, RING_ATTACH
 from statevec.roles.admin_ring import AdminRing, Received
 from statevec.roles.cutover_rules import RefusedError, check_sequence, check_shadow, find_successor
 from statevec.roles.engine_rings import EngineRing
 from statevec.roles.events import report
+from statevec.roles.ring_release import RingRelease
 
 
 class Mailbox:
@@ -95,6 +100,7 @@ class AdminDesk:
         plugin: LoadedPlugin,
         history: VersionHistory,
         ring: EngineRing,
+        rings: Sequence[EngineRing],
         left: AdminCommand | None,
     ) -> None:
         self.plugin = plugin
@@ -104,6 +110,7 @@ class AdminDesk:
         self._history = history
         self._store = PluginStore(instance.directory)
         self._ring = AdminRing(ring)
+        self._rings = {each.name: each for each in rings}
         self._commands = Mailbox(execution, layout.ADMIN_REQUEST)
         self._cutover = Mailbox(execution, layout.CUTOVER_REQUEST)
         self._fallback = Mailbox(execution, layout.FALLBACK_REQUEST)
@@ -112,6 +119,7 @@ class AdminDesk:
         self.handed_over = False
         """Whether an operator's command to give the lead up is in the log."""
         self._hands_over = False
+        self._release: tuple[AdminCommand, RingRelease] | None = None
         self._accepted: tuple[AdminCommand, Candidate] | None = None
         self._pending: tuple[AdminCommand, Candidate] | None = None
         self._way_back: Candidate | None = None
@@ -126,7 +134,9 @@ class AdminDesk:
         self._finish_command()
         if self._commands.is_free and self._to_say:
             self._post_command(self._to_say.pop(0), REFUSED, None)
-        if self._commands.is_free and self._received is None:
+        if self._release is not None:
+            self._go_on_releasing(*self._release)
+        elif self._commands.is_free and self._received is None:
             self._received = self._ring.take()
             if self._received is not None:
                 self._answer(self._received)
@@ -154,6 +164,11 @@ class AdminDesk:
                 self._hands_over = True
                 self._post_command(replace(command, answer=answer), COMMITTED, received)
                 return
+            if command.command == RELEASE_RING:
+                self._release = (command, self._judge_release(command.subject))
+                answer = f"accepted: ring {command.subject!r} is made anew; its producer goes on after the log"
+                self._post_command(replace(command, answer=answer), COMMITTED, received)
+                return
             candidate = self._judge(command)
         except (RefusedError, StoreError, PluginError, InstanceError) as error:
             self._post_command(replace(command, answer=str(error)), REFUSED, received)
@@ -165,7 +180,7 @@ class AdminDesk:
 
     def _judge(self, command: AdminCommand) -> Candidate:
         if self._pending is not None:
-            at, hash_ = self._pending[0].at_sequence, self._pending[0].content_hash
+            at, hash_ = self._pending[0].at_sequence, self._pending[0].subject
             raise RefusedError(f"another cutover is pending: to {hash_[:12]} at sequence {at}")
         if command.command not in (CUT_OVER, ROLL_BACK):
             raise RefusedError(f"unknown command: {command.command}")
@@ -180,8 +195,29 @@ class AdminDesk:
             check_shadow(self._instance, self._config.cutover, self.plugin, candidate.loaded.content_hash)
         return candidate
 
+    def _judge_release(self, name: str) -> RingRelease:
+        ring = self._rings.get(name)
+        if ring is None:
+            raise RefusedError(f"no such ring: {name!r}; there are {', '.join(self._rings)}")
+        return RingRelease(self._instance, ring, self._config.instance.group)
+
+    def _go_on_releasing(self, command: AdminCommand, release: RingRelease) -> None:
+        """Once the order's entry is there: make the ring, then its entry, then let the loop have it."""
+        if not self._commands.is_free or self._received is not None or not release.is_ready:
+            return
+        if not release.is_made:
+            try:
+                self._commands.post(RING_ATTACH, release.make(), {layout.REQUEST_SOURCE: release.ring.source})
+            except (RefusedError, SegmentError, OSError) as error:
+                self._give_up(command, f"ring {release.ring.name!r} was not made: {error}")
+                self._release = None
+            return
+        release.open()
+        report("ring_released", ring=release.ring.name)
+        self._release = None
+
     def _candidate(self, command: AdminCommand) -> Candidate:
-        content_hash = command.content_hash
+        content_hash = command.subject
         if command.command == ROLL_BACK:
             current = self._history.current
             before = self._history.before(current) if current else None
@@ -298,7 +334,7 @@ class AdminDesk:
         return False
 
     def _give_up(self, command: AdminCommand, why: str) -> None:
-        """Say in the log that an accepted cutover will not happen."""
+        """Say in the log that what was accepted will not happen."""
         self._to_say.append(replace(command, answer=why))
 
 

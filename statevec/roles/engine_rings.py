@@ -90,13 +90,30 @@ def number_sources(rings: list[RingConfig], known: dict[str, int]) -> dict[str, 
 
 
 class EngineRing:
-    """One ring as the leader has it: its segment (None when there is none to trust) and its block for the loop."""
+    """One ring as the leader has it: its segment (None when there is none to trust) and its block for the loop.
 
-    def __init__(self, name: str, source: int, segment: Segment | None, block: Region) -> None:
-        self.name = name
+    Without a segment the loop tells what is released to a page that nobody reads.
+    """
+
+    def __init__(self, config: RingConfig, source: int, segment: Segment | None, block: Region) -> None:
+        self.config = config
+        self.name = config.name
         self.source = source
         self.segment = segment
         self.block = block
+        self._unread = Region.allocate(ring_layout.DATA) if segment is None else None
+        if self._unread is not None:
+            block.store_i64(loop_layout.RING_PAGE_ADDRESS, self._unread.address)
+
+    def map_segment(self, segment: Segment) -> None:
+        """Let the block name this segment's memory; the loop may look at its page from now on."""
+        guard(segment.region)  # a producer that shrinks the file must not end this process (rule 5)
+        records = records_region(segment)
+        self.segment = segment
+        self.block.store_i64(loop_layout.RING_ADDRESS, records.address)
+        self.block.store_i64(loop_layout.RING_BYTES, records.size)
+        self.block.store_i64(loop_layout.RING_PAGE_ADDRESS, segment.region.address)
+        self.block.store_i64(loop_layout.RING_INSTANCE, segment.own_id)
 
     @property
     def status(self) -> int:
@@ -167,17 +184,12 @@ def _open_ring(
     block.store_i64(loop_layout.RING_CHECKPOINT_SEQUENCE, state.sequence)
     block.store_i64(loop_layout.RING_DUPLICATE_RUN, state.duplicate_run)
     segment = _attach_or_create(instance, config, state.sequence, group)
-    ring = EngineRing(config.name, source, segment, block)
+    ring = EngineRing(config, source, segment, block)
     if segment is None:
         _quarantine(execution, ring, state, CORRUPT_PAGE)
         return ring
-    guard(segment.region)  # a producer that shrinks the file must not end this process (rule 5)
-    capacity = segment.capacity
-    records = records_region(segment)
-    block.store_i64(loop_layout.RING_ADDRESS, records.address)
-    block.store_i64(loop_layout.RING_BYTES, records.size)
-    block.store_i64(loop_layout.RING_PAGE_ADDRESS, segment.region.address)
-    block.store_i64(loop_layout.RING_INSTANCE, segment.own_id)
+    ring.map_segment(segment)
+    capacity, records = segment.capacity, records_region(segment)
     # SYNC POINT: pairs with the last leader's `release_head`.
     head = load_acquire(records, capacity + HEAD)
     position = _start_position(segment, state, head)

@@ -24,7 +24,7 @@ from statevec.engine.replay import Replayed, replay
 from statevec.engine.store import PluginStore
 from statevec.engine.versions import VersionFollower
 from statevec.ipc.faults import COMMITTED
-from statevec.journal.admin_layout import BLOCK, HAND_OVER, RING_ATTACH_FORMAT, AdminCommand
+from statevec.journal.admin_layout import BLOCK, CUT_OVER, RING_ATTACH_FORMAT, ROLL_BACK, AdminCommand
 from statevec.journal.entry_layout import ADMIN, CUTOVER, RING_ATTACH
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import JournalReader
@@ -42,12 +42,16 @@ class History:
         if entry.kind == RING_ATTACH:
             _, source, name = RING_ATTACH_FORMAT.unpack_from(entry.input, BLOCK)
             self.sources[name.rstrip(b"\0").decode()] = source
-        elif entry.kind == ADMIN and entry.outcome == COMMITTED:
+        elif entry.kind == CUTOVER:
+            self.pending = None  # it was carried out
+        elif entry.kind == ADMIN:
             command = AdminCommand.decode(entry.input)
-            if command.command != HAND_OVER:
+            if command.command not in (CUT_OVER, ROLL_BACK):
+                return
+            if entry.outcome == COMMITTED:
                 self.pending = command
-        elif entry.kind == CUTOVER or (entry.kind == ADMIN and entry.source == 0):
-            self.pending = None  # it was carried out, or the engine said that it cannot be any more
+            elif entry.source == 0:
+                self.pending = None  # the engine itself says that it cannot be any more
 
 
 @dataclass

@@ -199,7 +199,7 @@ class Leader:
         history.decide(Decider(logic_version, self.plugin.name, self.plugin.version, self.plugin.content_hash))
         ring = open_admin_ring(self.instance, self.sources[ADMIN_RING], self.execution)
         left = self._taken.following.history.pending
-        return AdminDesk(self.instance, self.config, self.execution, self.plugin, history, ring, left)
+        return AdminDesk(self.instance, self.config, self.execution, self.plugin, history, ring, self.rings, left)
 
     def control(self, stop_asked: Callable[[float], bool], decided: Callable[[str], None]) -> None:
         """The main thread's work until `stop_asked(seconds)`, which may wait that long, says so, or a handover.

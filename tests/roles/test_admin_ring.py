@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from statevec.engine import loop_layout
+from statevec.engine.config import RingConfig
 from statevec.ipc import ring_layout
 from statevec.ipc.memory import Region
 from statevec.ipc.ring import RingProducer, create_ring
@@ -35,7 +36,7 @@ def opened(segment: Segment, last_sequence: int) -> AdminRing:
     block.store_i64(loop_layout.RING_LAST_SEQUENCE, last_sequence)
     block.store_i64(loop_layout.RING_PAGE_ADDRESS, segment.region.address)
     open_consumer(records_region(segment), block.slice(loop_layout.RING_CONSUMER, CONSUMER_SIZE), CAPACITY, 0)
-    return AdminRing(EngineRing("admin", 1, segment, block))
+    return AdminRing(EngineRing(RingConfig("admin"), 1, segment, block))
 
 
 @pytest.mark.parametrize("beyond", [0, 1])

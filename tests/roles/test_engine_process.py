@@ -16,7 +16,7 @@ from statevec.cli.main import run_command
 from statevec.ipc.faults import COMMITTED, POISONED
 from statevec.ipc.log import attach_log
 from statevec.ipc.log_layout import RUNNING_ATTEMPTS, RUNNING_SEQUENCE, RUNNING_SOURCE
-from statevec.journal.entry_layout import COMMAND, LEADERSHIP, RING_ATTACH
+from statevec.journal.entry_layout import COMMAND, LEADERSHIP, RING_ATTACH, RING_QUARANTINE
 from statevec.journal.entry_view import Entry
 from statevec.roles.gateway import Gateway, Output
 from statevec.roles.producer import BACK_PRESSURED, Producer
@@ -162,6 +162,36 @@ def test_a_disk_error_stops_releases_and_the_leader_until_an_operator_resumes(ma
         assert SCHEMA.decode(output.message).total == 3
     assert engine.stop() == 0
     assert commands_of(engine.entries(), 2) == [1, 2]
+
+
+def test_a_ring_that_was_damaged_while_nobody_led_is_quarantined_and_released(make_engine: MakeEngine) -> None:
+    """Rules 3, 4 and 5: the engine leads without it; its producer goes on after the log, in a new ring."""
+    engine = make_engine("disk")
+    engine.start()
+    with Producer(engine.directory, "market") as producer:
+        for number in range(1, 4):
+            producer.wait_released(producer.send(add(1, number), WAIT_SECONDS), WAIT_SECONDS)
+    assert engine.stop() == 0
+    path = Path("/dev/shm") / engine.instance.segment_name("ring-market")[1:]
+    with open(path, "r+b") as file:
+        file.write(b"\xff" * 8)  # another magic number
+    engine.start()
+    with Producer(engine.directory, "desk") as producer:
+        producer.wait_released(producer.send(add(2, 1), WAIT_SECONDS), WAIT_SECONDS)
+    assert run_command(["ring", "release", "market", "--instance", str(engine.directory)]) == 0
+    with Producer(engine.directory, "market") as producer:
+        assert (producer.sequence, producer.released_sequence) == (3, 3)
+        producer.wait_released(producer.send(add(1, 4), WAIT_SECONDS), WAIT_SECONDS)
+    engine.kill()
+    engine.start()
+    with Producer(engine.directory, "market") as producer:
+        producer.wait_released(producer.send(add(1, 5), WAIT_SECONDS), WAIT_SECONDS)
+    assert engine.stop() == 0
+    entries = engine.entries()
+    market = [each.source for each in entries if each.kind == RING_QUARANTINE]
+    assert len(market) == 1
+    assert commands_of(entries, market[0]) == [1, 2, 3, 4, 5]
+    assert run_command(["verify", "--instance", str(engine.directory)]) == 0
 
 
 def test_a_configuration_that_is_wrong_ends_with_status_2_and_the_path(tmp_path: Path) -> None:

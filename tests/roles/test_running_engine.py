@@ -267,7 +267,9 @@ def test_bytes_that_are_no_message_are_an_entry(engine: EngineUnderTest) -> None
     assert entries[1].input == b"\xff" * 7
 
 
-def test_a_ring_with_nonsense_is_quarantined_and_the_others_go_on(engine: EngineUnderTest) -> None:
+def test_a_ring_with_nonsense_is_quarantined_until_it_is_released_and_the_others_go_on(
+    engine: EngineUnderTest, statevec: Command
+) -> None:
     """Rule 5: an entry and a counter say so; the full ring answers BACK_PRESSURED."""
     with (
         Producer(engine.directory, "foreign") as producer,
@@ -285,8 +287,18 @@ def test_a_ring_with_nonsense_is_quarantined_and_the_others_go_on(engine: Engine
         assert 0 < accepted < segment.capacity // 48
         with pytest.raises(ProducerTimeoutError, match="ring stayed full"):
             producer.send(add(81, 1), timeout=0.0)
+        refused = statevec("ring", "release", "foreign", "--instance", str(engine.directory))
+        assert refused.returncode == 1
+        assert "a producer has ring 'foreign': end it first" in refused.stderr
     with Producer(engine.directory, "market") as producer:
         producer.wait_released(producer.send(add(82, 1), WAIT_SECONDS), WAIT_SECONDS)
+    released = statevec("ring", "release", "foreign", "--instance", str(engine.directory))
+    assert "ring foreign is open" in released.stdout
+    with Producer(engine.directory, "foreign") as producer:
+        assert producer.sequence == 1  # what the log has; the rest was never taken
+        producer.wait_released(producer.send(add(81, 1), WAIT_SECONDS), WAIT_SECONDS)
+    again = statevec("ring", "release", "foreign", "--instance", str(engine.directory))
+    assert "ring 'foreign' is not quarantined" in again.stderr
 
 
 def test_a_ring_whose_file_was_cut_is_quarantined_and_the_engine_lives(engine: EngineUnderTest) -> None:

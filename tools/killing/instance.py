@@ -177,7 +177,7 @@ class KilledInstance:
         wanted = next(each for each in self.versions if each != decides)
         try:
             with Order(
-                self.directory, CUT_OVER, f"to {NEXT_VERSION} or back", ORDER_SECONDS, content_hash=wanted, forced=True
+                self.directory, CUT_OVER, f"to {NEXT_VERSION} or back", ORDER_SECONDS, subject=wanted, forced=True
             ):
                 return True
         except (OrderError, ProducerTimeoutError):
