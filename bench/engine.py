@@ -63,9 +63,10 @@ class MeasuredEngine:
         *,
         log_capacity: str = "256MiB",
         rings: int = 0,
+        settings: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`rings` more than the engine needs, and `environment` for its process."""
+        """`rings` more than the engine needs, further `settings` (TOML tables), and `environment` for its process."""
         self.folder = work_directory()
         self.configuration = self.folder / "engine.toml"
         self.errors = self.folder / "engine.err"
@@ -78,7 +79,9 @@ class MeasuredEngine:
             f'[instance]\ndirectory = "instance"\ndurability = "{durability}"\n'
             f'[plugin]\npath = "{feed.PLUGIN}"\n[log]\ncapacity = "{log_capacity}"\n'
             f'[engine]\ncore = {FIRST_CORE}\nidle = "spin"\n'
-            '[[ring]]\nname = "market"\ncapacity = "4MiB"\n[[ring]]\nname = "venue"\ncapacity = "4MiB"\n' + more
+            '[[ring]]\nname = "market"\ncapacity = "4MiB"\n[[ring]]\nname = "venue"\ncapacity = "4MiB"\n'
+            + more
+            + settings
         )
 
     @property

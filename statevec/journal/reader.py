@@ -30,6 +30,8 @@ from statevec.journal.reader_kernels import END_OF_RANGE, durable_beyond, next_e
 from statevec.journal.segments import SegmentFile, StoredSegment, list_segments
 
 NO_LIMIT = (1 << 63) - 1
+MOST_MAPPED = 64
+"""Segments that a reader keeps mapped: each costs a file descriptor, of which a process has 1,024 by default."""
 
 
 def make_cursor(position: int, unit: int = UNIT, limit: int = NO_LIMIT) -> Region:
@@ -67,6 +69,10 @@ class JournalReader:
         present = {segment.first for segment in self.segments}
         self._regions = {first: region for first, region in self._regions.items() if first in present}
 
+    def unmap(self) -> None:
+        """Keep no segment mapped: what retention takes away gives its space back."""
+        self._regions.clear()
+
     @property
     def first_position(self) -> int:
         """Position of the first byte that the files hold."""
@@ -78,9 +84,10 @@ class JournalReader:
         return self.segments[-1].end if self.segments else 0
 
     def region(self, segment: StoredSegment) -> Region:
-        """The bytes of a segment: mapped once, or of a compressed one the last that was asked for."""
-        found = self._regions.get(segment.first)
+        """The bytes of a segment: mapped, for the last MOST_MAPPED that were asked for; unpacked, for the last one."""
+        found = self._regions.pop(segment.first, None)
         if found is not None:
+            self._regions[segment.first] = found  # the one that was asked for last is last
             return found
         if self._unpacked is not None and self._unpacked[0] == segment.first:
             return self._unpacked[1]
@@ -90,6 +97,8 @@ class JournalReader:
             raise JournalError(f"segment is not needed any more and was taken away: {segment.path}") from error
         if isinstance(segment, SegmentFile):
             self._regions[segment.first] = found
+            if len(self._regions) > MOST_MAPPED:
+                del self._regions[next(iter(self._regions))]
         else:
             self._unpacked = segment.first, found
         return found

@@ -153,6 +153,7 @@ class EntrySource:
         region, capacity = self._log.region, self._log.capacity
         open_reader(region, self._reader, capacity, self._files.unit, log_layout.APPENDED, position)
         self._cursor = None
+        self._files.unmap()
         return PAUSED
 
     def close(self) -> None:

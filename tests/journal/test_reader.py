@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from statevec.journal import entry_layout as layout
 from statevec.journal import reader_layout
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalDamagedError, JournalError, SequenceNotFoundError
-from statevec.journal.reader import JournalReader, chain_cursor, make_cursor
+from statevec.journal.reader import MOST_MAPPED, JournalReader, chain_cursor, make_cursor
 from statevec.journal.reader_kernels import durable_beyond, used_end, walk
 from tests.journal.entry_maker import EntryMaker, delta_record, output_record, region_of
 from tests.journal.segment_files import SEGMENT_SIZE, UNIT, overwrite, write_journal
@@ -32,6 +34,19 @@ def test_entries_come_in_order_and_whole(journal):
     assert [entry.sequence for entry in entries] == list(range(1, COUNT + 1))
     assert [entry.position for entry in entries] == maker.positions
     assert entries[-1].digest == maker.digest
+
+
+def test_a_reader_of_many_segments_holds_few_file_descriptors(tmp_path):
+    maker = EntryMaker(unit=UNIT)
+    write_journal(tmp_path, maker.entries(COUNT, seed=3), segment_size=UNIT, spare=2 * MOST_MAPPED)
+    reader = JournalReader(tmp_path, UNIT)
+    before = len(os.listdir("/proc/self/fd"))
+    regions = [reader.region(segment).load_i64(0) for segment in reader.segments for _ in range(2)]
+    assert len(regions) > 4 * MOST_MAPPED
+    assert len(os.listdir("/proc/self/fd")) - before <= MOST_MAPPED
+    assert len(list(reader.entries(limit=maker.positions[-1]))) == COUNT - 1
+    reader.unmap()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_every_sequence_is_found(journal):
