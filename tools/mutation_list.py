@@ -134,7 +134,7 @@ MUTATIONS = [
     ),
     Mutation(
         10, "name a segment before its bytes are synced", "statevec/journal/segments.py",
-        "        os.fsync(file)\n    finally:\n        os.close(file)\n    if path.exists():",
+        "        sync_file(file, temporary)\n    finally:\n        os.close(file)\n    if path.exists():",
         "    finally:\n        os.close(file)\n    if path.exists():",
         "tests/journal/test_segments.py::test_the_steps_of_making_a_segment_come_in_their_order",
     ),

@@ -15,15 +15,12 @@ def resume(instance: str) -> None:
     The next engine writes everything again that is not known to be durable.
     """
     from statevec.engine.instance import LeaderLock, open_instance
+    from statevec.roles.halted import resume as resume_instance
 
     opened = open_instance(instance)
     with LeaderLock(opened.directory):
-        reason = opened.halt_reason()
-        if reason is None:
-            click.echo(f"{opened.directory} is not halted")
-            return
-        opened.clear_halt()
-    click.echo(f"cleared: {reason}")
+        reason = resume_instance(opened)
+    click.echo(f"{opened.directory} is not halted" if reason is None else f"cleared: {reason}")
 
 
 @click.group()

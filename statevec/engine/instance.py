@@ -35,7 +35,15 @@ import msgspec
 
 from statevec.ipc import log_layout, segment_layout
 from statevec.ipc.process_identity import ProcessIdentity
-from statevec.journal.segments import sync_directory
+from statevec.journal.disk import (
+    make_directories,
+    make_directory,
+    open_directory,
+    read_file,
+    remove,
+    replace_file,
+    sync_directory,
+)
 
 FORMAT_VERSION = 1
 INSTANCE_FILE = "instance.json"
@@ -46,6 +54,9 @@ JOURNAL_DIRECTORY = "journal"
 PLUGINS_DIRECTORY = "plugins"
 GATEWAYS_DIRECTORY = "gateways"
 SNAPSHOTS_DIRECTORY = "snapshots"
+SHADOWS_DIRECTORY = "shadows"
+DIRECTORIES = (JOURNAL_DIRECTORY, PLUGINS_DIRECTORY, GATEWAYS_DIRECTORY, SNAPSHOTS_DIRECTORY, SHADOWS_DIRECTORY)
+"""Those of an instance; the last two are made when they are needed."""
 READABLE = 0o644
 """Mode of what a producer with a user id of its own has to read; the umask may take from it."""
 FILE_SYSTEMS = ("ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs")
@@ -94,22 +105,6 @@ class LeaderRecord(msgspec.Struct, frozen=True):
     """When the process started, ms after boot: a number used again is another process."""
     log: str = ""
     """Which log it leads with: boot, device and inode. Who sees another one of that name must not follow (rule 13)."""
-
-
-def replace_file(path: Path, content: bytes, durable: bool = True, mode: int = 0o600) -> None:
-    """Give the file `path` a new content: a crash leaves the old or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(content)
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
-    if durable:
-        sync_directory(path.parent)
 
 
 def file_system_of(path: Path) -> str:
@@ -169,7 +164,7 @@ class Instance:
         """The last epoch that was begun, 0 before the first."""
         path = self.directory / EPOCH_FILE
         try:
-            text = path.read_text(encoding="ascii")
+            text = read_file(path).decode("ascii", "replace")
         except FileNotFoundError:
             return 0
         try:
@@ -190,7 +185,7 @@ class Instance:
     def halt_reason(self) -> str | None:
         """The text of the halt mark, None when there is none."""
         try:
-            return self.halt_path.read_text(encoding="utf-8", errors="replace").strip()
+            return read_file(self.halt_path).decode(errors="replace").strip()
         except FileNotFoundError:
             return None
 
@@ -198,14 +193,18 @@ class Instance:
         """Raise `HaltedError` if a disk error left its mark (protocol rule 11)."""
         reason = self.halt_reason()
         if reason is not None:
-            raise HaltedError(
-                f"{self.directory} was halted by a disk error: {reason}; "
-                f"find out why, then run: statevec resume --instance {self.directory}"
-            )
+            raise self.halted(reason)
+
+    def halted(self, reason: str) -> HaltedError:
+        """The error of who wants to lead although a disk error halted the instance."""
+        return HaltedError(
+            f"{self.directory} was halted by a disk error: {reason}; "
+            f"find out why, then run: statevec resume --instance {self.directory}"
+        )
 
     def clear_halt(self) -> None:
         """Remove the halt mark; who calls this holds the lock and answers for the disk."""
-        self.halt_path.unlink(missing_ok=True)
+        remove(self.halt_path, missing_ok=True)
         sync_directory(self.directory)
 
     def leader(self) -> LeaderRecord | None:
@@ -216,7 +215,7 @@ class Instance:
 def read_leader(directory: Path) -> LeaderRecord | None:
     """Who took the lock of the instance in `directory` last, None when that is not known."""
     try:
-        return msgspec.json.decode((directory / LEADER_FILE).read_bytes(), type=LeaderRecord)
+        return msgspec.json.decode(read_file(directory / LEADER_FILE), type=LeaderRecord)
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -233,7 +232,7 @@ class LeaderLock:
                 f"got {kind}, expected one of {', '.join(FILE_SYSTEMS)}"
             )
         self._directory = instance_directory
-        self._descriptor = os.open(instance_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptor = open_directory(instance_directory.resolve())
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -279,7 +278,7 @@ def open_instance(directory: str | Path) -> Instance:
     path = Path(directory)
     file = path / INSTANCE_FILE
     try:
-        content = file.read_bytes()
+        content = read_file(file)
     except (FileNotFoundError, NotADirectoryError):
         raise InstanceError(f"{path} is not an instance: it has no {INSTANCE_FILE}") from None
     except OSError as error:
@@ -305,13 +304,18 @@ def open_instance(directory: str | Path) -> Instance:
             f"{file} does not fit this statevec: unit, max_entry, max_input={limits} expected={expected} "
             f"instance_id={genesis.instance_id}"
         )
+    for name in DIRECTORIES:
+        if (path / name).is_symlink():
+            raise InstanceError(
+                f"{path / name} is a symbolic link, and none is followed: put the directory itself there"
+            )
     return Instance(path.resolve(), genesis)
 
 
 def prepare_directory(directory: Path) -> None:
     """Make the directory if it is not there; refuse one that holds something else than an instance."""
-    directory.mkdir(parents=True, exist_ok=True)
-    sync_directory(directory.parent)
+    make_directories(directory)
+    sync_directory(directory.parent.resolve())
     if (directory / INSTANCE_FILE).exists():
         return
     foreign = sorted(each.name for each in directory.iterdir() if each.name not in _MADE_BEFORE_GENESIS)
@@ -332,7 +336,7 @@ _MADE_BEFORE_GENESIS = {
 def create_instance(directory: Path) -> Instance:
     """Genesis: make the instance in a prepared directory; who calls this holds the lock."""
     for name in (JOURNAL_DIRECTORY, PLUGINS_DIRECTORY, GATEWAYS_DIRECTORY):
-        (directory / name).mkdir(exist_ok=True)
+        make_directory(directory / name)
     genesis = Genesis(
         format_version=FORMAT_VERSION,
         instance_id=f"{secrets.randbelow((1 << 63) - 1) + 1:016x}",

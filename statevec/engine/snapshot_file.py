@@ -33,9 +33,9 @@ from statevec.engine import execution_layout
 from statevec.engine import snapshot_layout as layout
 from statevec.engine.versions import Decider
 from statevec.ipc.memory import Region, signed64
+from statevec.journal.disk import open_file, set_size, sync_file, write_all
 from statevec.journal.fold import hash_bytes
 from statevec.journal.recovery import JournalStart
-from statevec.journal.segments import write_all
 from statevec.state.records import align
 
 SUFFIX = ".snapshot"
@@ -123,14 +123,14 @@ def write_file(path: Path, header: SnapshotHeader, image: Region) -> int:
     image_offset = align(layout.PAGE_SIZE + len(encoded), layout.PAGE_SIZE)
     padded = encoded.ljust(image_offset - layout.PAGE_SIZE, b"\0")
     page = _make_page(len(encoded), image_offset, padded, image)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        os.ftruncate(descriptor, image_offset + image.size)
-        write_all(descriptor, page.view, 0)
-        write_all(descriptor, memoryview(padded), layout.PAGE_SIZE)
+        set_size(descriptor, image_offset + image.size, path)
+        write_all(descriptor, page.view, 0, path)
+        write_all(descriptor, memoryview(padded), layout.PAGE_SIZE, path)
         for start, end in used_ranges(image):
-            write_all(descriptor, image.view[start:end], image_offset + start)
-        os.fsync(descriptor)
+            write_all(descriptor, image.view[start:end], image_offset + start, path)
+        sync_file(descriptor, path)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # what is read back shall come from the disk
     finally:
         os.close(descriptor)
@@ -168,7 +168,7 @@ def used_ranges(image: Region) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = open_file(path, os.O_RDONLY)
     try:
         yield descriptor
     finally:

@@ -22,7 +22,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +30,19 @@ from pathlib import Path
 
 import msgspec
 
-from statevec.engine.instance import PLUGINS_DIRECTORY, replace_file
+from statevec.engine.instance import PLUGINS_DIRECTORY
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.plugin.source import hash_of_files, plugin_files
-from statevec.journal.segments import sync_directory
+from statevec.journal.disk import (
+    make_directories,
+    make_directory,
+    open_directory,
+    read_file,
+    remove_tree,
+    rename,
+    replace_file,
+    sync_directory,
+)
 
 LABEL_FILE = ".stored"
 CONTENT_HASH = re.compile(r"[0-9a-f]{32}")
@@ -185,21 +193,21 @@ class PluginStore:
         hashes = {name: _hash(content) for name, content in files.items()}
         label = msgspec.json.encode(Label(loaded.name, loaded.version, added, hashes))
         temporary = target.with_name(f".{loaded.content_hash}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary)
         for name, content in {**files, LABEL_FILE: label}.items():
             path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directories(path.parent)
             replace_file(path, content, mode=0o644)
         for directory, _, _ in os.walk(temporary):
             sync_directory(Path(directory))
-        os.rename(temporary, target)
+        rename(temporary, target)
         sync_directory(target.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Two writers, one after the other: they must not both find that a name@version is free."""
-        self.directory.mkdir(exist_ok=True)
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        make_directory(self.directory)
+        descriptor = open_directory(self.directory)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -218,7 +226,7 @@ def _hash(content: bytes) -> str:
 def _read_label(directory: Path) -> Label:
     path = directory / LABEL_FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Label)
+        return msgspec.json.decode(read_file(path), type=Label)
     except FileNotFoundError:
         raise StoreError(f"stored plugin is damaged: {path} is missing") from None
     except msgspec.MsgspecError as error:

@@ -29,12 +29,13 @@ from blake3 import blake3
 from statevec.ipc.memory import Region
 from statevec.journal import cold_layout as layout
 from statevec.journal import reader_layout
+from statevec.journal.disk import open_file, rename, sync_directory, sync_file, write_all
 from statevec.journal.entry import CHECK_NAMES
 from statevec.journal.entry_layout import SEQUENCE
 from statevec.journal.errors import JournalDamagedError, JournalError
 from statevec.journal.reader import chain_cursor, make_cursor
 from statevec.journal.reader_kernels import END_OF_RANGE, walk
-from statevec.journal.segments import SegmentFile, StoredSegment, sync_directory, write_all
+from statevec.journal.segments import SegmentFile, StoredSegment
 
 SUFFIX = ".cold"
 COMPRESSION_LEVEL = 3
@@ -65,8 +66,11 @@ class ColdUnit:
 
     def load(self) -> Region:
         """Its bytes, decompressed. Raises `ColdSegmentError`, `OSError`."""
-        with open(self.path, "rb") as file:
-            return Region.of(_decompress(self, os.pread(file.fileno(), self.length, self.offset)))
+        file = open_file(self.path, os.O_RDONLY)
+        try:
+            return Region.of(_decompress(self, os.pread(file, self.length, self.offset)))
+        finally:
+            os.close(file)
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def _decompress(unit: ColdUnit, frame: bytes) -> bytes:
 
 def read_cold_segment(path: Path) -> ColdSegment:
     """Header and table of the cold segment at `path`. Raises `ColdSegmentError`, `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = open_file(path, os.O_RDONLY)
     try:
         size = os.fstat(descriptor).st_size
         page = os.pread(descriptor, layout.PAGE_SIZE, 0)
@@ -264,10 +268,9 @@ def write_cold_segment(
     end = _check_sound(content, segment, head, unit)
     target = cold_path(directory, segment.first)
     temporary = target.with_name(f".{target.name}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600)
+    descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        table = _write_frames(descriptor, content, unit)
+        table = _write_frames(descriptor, content, unit, temporary)
         page = Region.allocate(layout.PAGE_SIZE)
         for offset, value in (
             (layout.PAGE_MAGIC, layout.MAGIC),
@@ -284,13 +287,13 @@ def write_cold_segment(
         hashes = blake3(content.view).digest() + blake3(table).digest() + head.chain_hash
         page.view[layout.CONTENT_HASH : layout.CONTENT_HASH + len(hashes)] = hashes
         page.view[layout.CHAIN_HASH :] = blake3(page.view[: layout.CHAIN_HASH]).digest()
-        write_all(descriptor, bytes(page.view) + table, 0)
-        os.fsync(descriptor)
+        write_all(descriptor, bytes(page.view) + table, 0, temporary)
+        sync_file(descriptor, temporary)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # what is read back shall come from the disk
     finally:
         os.close(descriptor)
     verify_content(read_cold_segment(temporary))
-    os.rename(temporary, target)
+    rename(temporary, target)
     sync_directory(directory)
     return read_cold_segment(target)
 
@@ -307,7 +310,7 @@ def _check_sound(content: Region, segment: SegmentFile, head: ColdHead, unit: in
     return cursor
 
 
-def _write_frames(descriptor: int, content: Region, unit: int) -> bytes:
+def _write_frames(descriptor: int, content: Region, unit: int, path: Path) -> bytes:
     """Compress each unit into a frame of its own, behind the place of the table; the table."""
     compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
     count = content.size // unit
@@ -315,7 +318,7 @@ def _write_frames(descriptor: int, content: Region, unit: int) -> bytes:
     table = Region.allocate(count * layout.UNIT_ENTRY_SIZE)
     for number in range(count):
         frame = compressor.compress(content.view[number * unit : (number + 1) * unit])
-        write_all(descriptor, frame, offset)
+        write_all(descriptor, frame, offset, path)
         entry = number * layout.UNIT_ENTRY_SIZE
         table.store_i64(entry + layout.UNIT_OFFSET, offset)
         table.store_i64(entry + layout.UNIT_LENGTH, len(frame))

@@ -74,9 +74,12 @@ class SequenceNotFoundError(JournalError):
 class JournalHaltedError(JournalError):
     """A write or fdatasync failed: nothing more was released, and the disk must be looked at (rule 11)."""
 
-    def __init__(self, operation: str, errno: int, position: int, path: Path) -> None:
+    def __init__(self, operation: str, errno: int, position: int, path: Path, unmarked: str = "") -> None:
+        """`unmarked` is why there is no halt mark, empty where there is one."""
         name = errno_names.errorcode.get(errno, str(errno))
-        super().__init__(f"{operation} failed: {name} ({os.strerror(errno)}) position={position} segment={path}")
+        self.what = f"{operation} failed: {name} ({os.strerror(errno)}) position={position} segment={path}"
+        problem = f"; the halt mark could not be written either: {unmarked}" if unmarked else ""
+        super().__init__(f"{self.what}; nothing behind that was released; find out why, then: statevec resume{problem}")
         self.operation = operation
         self.errno = errno
         self.position = position

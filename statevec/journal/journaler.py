@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +22,12 @@ from statevec.ipc.log_layout import APPENDED, DATA, DURABLE, FIRST_POSITION, HAL
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal import journaler_layout as layout
+from statevec.journal.disk import DiskError
 from statevec.journal.errors import JournalError, JournalHaltedError
+from statevec.journal.halt_mark import leave_halt_mark
 from statevec.journal.journaler_kernels import FAILED, NEED_SEGMENT, journal_loop, sync_current
 from statevec.journal.segment_keeper import SegmentKeeper
-from statevec.journal.segments import SEGMENT_SIZE, segment_path, sync_directory
+from statevec.journal.segments import SEGMENT_SIZE, segment_path
 
 Durability = Literal["memory", "disk"]
 IDLE_NS: dict[Durability, int] = {"disk": 20_000, "memory": 200_000}
@@ -55,7 +56,7 @@ class Journaler:
     """Journals one log (the region of its whole segment) into `directory` until stopped.
 
     `halt_path` is where the halt mark goes, by default `halt` beside the journal's directory. `idle_ns` is by default
-    that of the mode; 0 spins.
+    that of the mode; 0 spins. The group of that number may read the files.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Journaler:
         idle_ns: int | None = None,
         halt_path: Path | None = None,
         unit: int = UNIT,
+        group: int | None = None,
     ) -> None:
         capacity = log.size - DATA
         if capacity <= 0 or capacity & (capacity - 1) or capacity % unit or segment_size % unit:
@@ -78,12 +80,13 @@ class Journaler:
         self._halt_path = halt_path or directory.parent / HALT_NAME
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._halting = threading.Lock()
         self._block = block = Region.allocate(layout.BLOCK_SIZE, 128)
         block.store_i64(layout.SYNC, int(durability == "disk"))
         block.store_i64(layout.IDLE_NS, IDLE_NS[durability] if idle_ns is None else idle_ns)
         block.store_i64(layout.CAPACITY, capacity)
         self._keeper = SegmentKeeper(
-            directory, log, block, segment_size=segment_size, unit=unit, halt=self._halt_after_sync
+            directory, log, block, segment_size=segment_size, unit=unit, group=group, halt=self._halt_after_sync
         )
         self._begin(durability, capacity)
 
@@ -118,7 +121,10 @@ class Journaler:
                 errno = self._block.load_i64(layout.FAILURE_ERRNO)
                 self._halt(operation, errno, self._block.load_i64(layout.FAILURE_POSITION))
         except OSError as error:
-            self._halt("preparing a segment", error.errno or 0, self._block.load_i64(layout.WRITTEN_POSITION))
+            what, file = "preparing a segment", None
+            if isinstance(error, DiskError):
+                what, file = f"preparing a segment: {error.call}", Path(error.filename)
+            self._halt(what, error.errno or 0, self._block.load_i64(layout.WRITTEN_POSITION), file)
 
     def prepare(self) -> None:
         """Have the next segment ready now; the keeper's thread does it anyway. Raises `OSError` when it can't."""
@@ -135,25 +141,23 @@ class Journaler:
             if thread_id is not None:
                 os.sched_setaffinity(thread_id, cores)
 
-    def _halt_after_sync(self, errno: int, position: int) -> None:
-        self._halt("fdatasync", errno, position)
+    def _halt_after_sync(self, errno: int, position: int, path: Path) -> None:
+        self._halt("fdatasync", errno, position, path)
 
-    def _halt(self, operation: str, errno: int, position: int) -> None:
+    def _halt(self, operation: str, errno: int, position: int, path: Path | None = None) -> None:
         """Stop all releases, leave the mark, remember why. The first reason stays."""
         store_release(self._log, HALTED, 1)  # SYNC POINT: pairs with the leader's check in every turn
-        path = segment_path(self.directory, self._block.load_i64(layout.CURRENT_FIRST))
-        if self.error is not None:
-            return
-        self.error = JournalHaltedError(operation, errno, position, path)
-        try:
-            with open(self._halt_path, "x", encoding="utf-8") as file:
-                file.write(f"{self.error} at={datetime.now(UTC).isoformat(timespec='milliseconds')}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            sync_directory(self._halt_path.parent)
-        except OSError as failure:
-            # A full disk may refuse the mark as well; HALTED in the log and this error still stop the leader.
-            self.error.add_note(f"the halt mark could not be written: {failure}")
+        path = path or segment_path(self.directory, self._block.load_i64(layout.CURRENT_FIRST))
+        with self._halting:
+            if self.error is not None:
+                return
+            error = JournalHaltedError(operation, errno, position, path)
+            try:
+                leave_halt_mark(self._halt_path, error.what)
+            except OSError as failure:
+                # A full disk may refuse the mark as well; HALTED in the log stops this leader, and whoever comes next.
+                error = JournalHaltedError(operation, errno, position, path, str(failure))
+            self.error = error
 
     def stop(self) -> None:
         """Drain and end the threads: everything appended is written and synced when this returns.

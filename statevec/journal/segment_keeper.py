@@ -27,18 +27,29 @@ from statevec.ipc.log_layout import DURABLE
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal import journaler_layout as layout
+from statevec.journal.disk import make_directory, open_directory, open_file, share_file
 from statevec.journal.errors import JournalError
-from statevec.journal.segments import SegmentFile, create_segment, list_segments, segment_path, sync_segment
+from statevec.journal.segments import (
+    READABLE_BY_GROUP,
+    SegmentFile,
+    create_segment,
+    list_segments,
+    segment_path,
+    sync_segment,
+)
 
 NICENESS = 10
 """Of the keeper's thread: it works ahead, and whoever shares its core goes first."""
 INTERVAL_SECONDS = 0.02
 """How often the keeper looks whether the loop took the prepared segment."""
+DIRECTORY_OF_GROUP = 0o750
+"""Mode of the journal's directory where the instance has a group."""
 
 
 class SegmentKeeper:
-    """Keeps the segments of one journaler. `halt(errno, position)` is called when a full segment cannot be synced.
+    """Keeps the segments of one journaler.
 
+    `halt(errno, position, path)` is called when a full segment cannot be synced. The group of that number may read all.
     `problem` is why the last attempt to prepare a segment failed, None when it did not.
     """
 
@@ -50,13 +61,15 @@ class SegmentKeeper:
         *,
         segment_size: int,
         unit: int,
-        halt: Callable[[int, int], None],
+        group: int | None,
+        halt: Callable[[int, int, Path], None],
     ) -> None:
         self.directory = directory
         self._log = log
         self._block = block
         self._segment_size = segment_size
         self._unit = unit
+        self._group = group
         self._halt = halt
         self._zeros = bool(block.load_i64(layout.SYNC))
         self._lock = threading.Lock()
@@ -73,8 +86,9 @@ class SegmentKeeper:
 
     def open_first(self, start: int, durable: int) -> None:
         """Let the loop begin at position `start`; what lies from `durable` to there is synced first."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_directory(self.directory)
         segments = list_segments(self.directory, self._unit)
+        self._share(segments)
         for segment in segments:
             if segment.end > durable and segment.first < start:
                 sync_segment(segment)  # `memory` mode: what is not written again was perhaps never synced
@@ -89,13 +103,29 @@ class SegmentKeeper:
         self._block.store_i64(layout.CURRENT_END, first.end)
         self._last = first
 
+    def _share(self, segments: list[SegmentFile]) -> None:
+        """Let the group read what was made before there was one."""
+        if self._group is None:
+            return
+        directory = open_directory(self.directory)
+        try:
+            share_file(directory, self._group, DIRECTORY_OF_GROUP, self.directory)
+        finally:
+            os.close(directory)
+        for segment in segments:
+            file = self._open(segment)
+            try:
+                share_file(file, self._group, READABLE_BY_GROUP, segment.path)
+            finally:
+                os.close(file)
+
     def _create(self, first: int) -> SegmentFile:
         # In `memory` mode nobody waits for an fdatasync: allocated space is enough, and half the writing.
-        return create_segment(self.directory, first, self._segment_size, self._zeros, self._unit)
+        return create_segment(self.directory, first, self._segment_size, self._zeros, self._unit, self._group)
 
     @staticmethod
     def _open(segment: SegmentFile) -> int:
-        return os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+        return open_file(segment.path, os.O_RDWR)
 
     def prepare(self) -> None:
         """Take a full segment away and have the next one ready. Raises `OSError` when no segment can be made."""
@@ -134,7 +164,7 @@ class SegmentKeeper:
                 # not used lately costs ten times as much, and in a virtual machine a fault in the host for each page.
                 os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
             except OSError as error:
-                self._halt(error.errno or 0, end)
+                self._halt(error.errno or 0, end, Path(os.readlink(f"/proc/self/fd/{file}")))
             finally:
                 os.close(file)
 

@@ -29,11 +29,14 @@ from typing import Protocol
 from statevec.ipc.kill_points import AFTER_SEGMENT_NAME, BEFORE_SEGMENT_NAME, kill_point
 from statevec.ipc.log_layout import UNIT
 from statevec.ipc.memory import Region
+from statevec.journal.disk import allocate, open_file, rename, share_file, sync_directory, sync_file, write_all
 from statevec.journal.errors import SegmentGapError, SegmentNameError, SegmentProblemError, SegmentSizeError
 
 SUFFIX = ".seg"
 SEGMENT_SIZE = 64 << 20
 """Default size of a segment, bytes."""
+READABLE_BY_GROUP = 0o640
+"""Mode of a segment where the instance has a group."""
 
 _NAME = re.compile(r"[0-9a-f]{16}\.seg")
 _ZEROS = bytes(1 << 20)
@@ -53,7 +56,7 @@ class SegmentFile:
 
     def load(self) -> Region:
         """The segment's bytes, read-only; the region keeps the mapping alive."""
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_file(self.path, os.O_RDONLY)
         try:
             return Region.of(mmap.mmap(file, self.size, mmap.MAP_SHARED, mmap.PROT_READ))
         finally:
@@ -111,28 +114,33 @@ def contiguous_segments(directory: Path, unit: int = UNIT) -> tuple[list[Segment
     return found, None
 
 
-def create_segment(directory: Path, first: int, size: int, zeros: bool = True, unit: int = UNIT) -> SegmentFile:
+def create_segment(
+    directory: Path, first: int, size: int, zeros: bool = True, unit: int = UNIT, group: int | None = None
+) -> SegmentFile:
     """Make the segment at `first` and return it once its name is durable; one that exists is an error.
 
     `zeros` writes every byte, which makes a later fdatasync about half as long; without, the space is only allocated.
+    The group of that number may read it. Raises `DiskError`.
     """
     if first % unit != 0 or size <= 0 or size % unit != 0:
         raise ValueError(f"segments are whole units: first={first} size={size} unit={unit}")
     path = segment_path(directory, first)
     temporary = path.with_name(f".{path.name}.tmp")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    file = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        os.posix_fallocate(file, 0, size)  # a full disk is noticed here, not in the journaler
+        if group is not None:
+            share_file(file, group, READABLE_BY_GROUP, temporary)
+        allocate(file, size, temporary)  # a full disk is noticed here, not in the journaler
         if zeros:
             for offset in range(0, size, len(_ZEROS)):
-                write_all(file, _ZEROS[: size - offset], offset)
-        os.fsync(file)
+                write_all(file, _ZEROS[: size - offset], offset, temporary)
+        sync_file(file, temporary)
     finally:
         os.close(file)
     if path.exists():
         raise FileExistsError(f"segment exists already: {path}")
     kill_point(BEFORE_SEGMENT_NAME)
-    os.rename(temporary, path)
+    rename(temporary, path)
     kill_point(AFTER_SEGMENT_NAME)
     sync_directory(directory)
     return SegmentFile(path, first, size)
@@ -142,37 +150,19 @@ def zero_range(segment: SegmentFile, start: int, end: int) -> None:
     """Overwrite positions `start` … `end` - 1 of a segment with zeros and sync them."""
     if not segment.first <= start <= end <= segment.end:
         raise ValueError(f"range is outside its segment: start={start} end={end} segment={segment}")
-    file = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)
+    file = open_file(segment.path, os.O_WRONLY)
     try:
         for position in range(start, end, len(_ZEROS)):
-            write_all(file, _ZEROS[: end - position], position - segment.first)
-        os.fsync(file)
+            write_all(file, _ZEROS[: end - position], position - segment.first, segment.path)
+        sync_file(file, segment.path)
     finally:
         os.close(file)
 
 
 def sync_segment(segment: SegmentFile) -> None:
     """Make what others wrote into a segment durable."""
-    file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+    file = open_file(segment.path, os.O_RDONLY)
     try:
-        os.fsync(file)
+        sync_file(file, segment.path)
     finally:
         os.close(file)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_all(file: int, content: bytes | memoryview, offset: int) -> None:
-    """Write all of `content` at `offset` of the file."""
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view = view[written:]
-        offset += written

@@ -18,14 +18,21 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from pathlib import Path
 
 import msgspec
 
 from statevec.engine.config import NAME
-from statevec.engine.instance import Instance, InstanceError, replace_file
-from statevec.journal.segments import sync_directory
+from statevec.engine.instance import Instance, InstanceError
+from statevec.journal.disk import (
+    make_directory,
+    open_directory,
+    read_file,
+    remove_tree,
+    rename,
+    replace_file,
+    sync_directory,
+)
 
 CURSOR_FILE = "cursor"
 
@@ -48,7 +55,7 @@ def read_cursor(directory: Path) -> Cursor:
     """The cursor in a gateway's directory; one at the beginning when there is none. Raises `CursorError`."""
     file = directory / CURSOR_FILE
     try:
-        cursor = msgspec.json.decode(file.read_bytes(), type=Cursor)
+        cursor = msgspec.json.decode(read_file(file), type=Cursor)
     except FileNotFoundError:
         return Cursor()
     except (OSError, msgspec.MsgspecError) as error:
@@ -68,9 +75,9 @@ class CursorFile:
             raise InstanceError(f"not a gateway's name: {name!r} (1 to 31 of a-z, 0-9, - and _)")
         self.directory = instance.gateways_directory / name
         if not self.directory.is_dir():
-            self.directory.mkdir(exist_ok=True)
+            make_directory(self.directory)
             sync_directory(instance.gateways_directory)
-        self._descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptor = open_directory(self.directory)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -91,7 +98,7 @@ class CursorFile:
             replace_file(file, msgspec.json.encode(cursor), durable)
         except OSError as error:
             raise CursorError(
-                f"{file} cannot be written: {error.strerror}; what was not acknowledged will be handed out again"
+                f"{file} cannot be written: {error}; what was not acknowledged will be handed out again"
             ) from error
         self.cursor = cursor
 
@@ -115,11 +122,11 @@ def retire(instance: Instance, name: str) -> Cursor:
     file = CursorFile(instance, name)
     try:
         aside = instance.directory / f".gateway-{name}.tmp"
-        shutil.rmtree(aside, ignore_errors=True)
-        os.rename(file.directory, aside)
+        remove_tree(aside)
+        rename(file.directory, aside)
         sync_directory(instance.gateways_directory)
         sync_directory(instance.directory)
-        shutil.rmtree(aside)
+        remove_tree(aside)
     finally:
         file.close()
     return file.cursor

@@ -32,13 +32,13 @@ from statevec.engine.instance import (
     create_instance,
     open_instance,
     prepare_directory,
-    replace_file,
 )
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.loader import LoadedPlugin, load_plugin
 from statevec.engine.store import PluginStore
 from statevec.ipc.kill_points import AFTER_LOCK, AFTER_LOG_ADOPTED, kill_point
 from statevec.ipc.memory import Region
+from statevec.journal.disk import replace_file
 from statevec.roles.configured_plugin import check_before_genesis, check_gateways
 from statevec.roles.events import report
 from statevec.roles.leader import Leader

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from statevec.engine.instance import Instance, replace_file
+from statevec.engine.instance import Instance
 from statevec.engine.snapshot_file import list_snapshots, sequence_of
 from statevec.ipc import log_layout
 from statevec.ipc.log import LogError, attach_log, released_offset
@@ -45,8 +45,9 @@ from statevec.journal.cold_segments import (
     write_cold_segment,
 )
 from statevec.journal.decode import hex64
+from statevec.journal.disk import make_directory, read_file, remove, replace_file, sync_directory
 from statevec.journal.journaler import start_of_journaling
-from statevec.journal.segments import SegmentFile, list_segments, sync_directory
+from statevec.journal.segments import SegmentFile, list_segments
 from statevec.roles.cursor import Cursor, read_cursor
 from statevec.roles.snapshot import KEEP, snapshots_locked, usable_snapshots
 
@@ -132,7 +133,7 @@ def take_away(instance: Instance, segments: Sequence[SegmentFile], cold: Path | 
     for segment in segments:
         if archive is not None:
             archive.keep(segment)
-        segment.path.unlink()
+        remove(segment.path)
         sync_directory(instance.journal_directory)
     return archive.bytes if archive is not None else 0
 
@@ -181,14 +182,14 @@ def _remove_snapshots_before(instance: Instance, sequence: int) -> None:
     """Nobody can go on from a snapshot whose segments are gone."""
     for path in list_snapshots(instance.snapshots_directory):
         if sequence_of(path) < sequence:
-            path.unlink()
+            remove(path)
 
 
 def read_head(instance: Instance) -> ColdHead | None:
     """The chain's end as the instance remembers it, None when nothing was archived. Raises `RetentionError`."""
     path = instance.directory / HEAD_FILE
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=HeadRecord)
+        record = msgspec.json.decode(read_file(path), type=HeadRecord)
         digest, chain_hash = signed64(int(record.digest, 16)), bytes.fromhex(record.chain_hash)
     except FileNotFoundError:
         return None
@@ -205,8 +206,8 @@ class _Archive:
         self._directory = directory
         self.bytes = 0
         if not directory.is_dir():
-            directory.mkdir(mode=0o700)
-            sync_directory(directory.parent)
+            make_directory(directory, 0o700)
+            sync_directory(directory.parent.resolve())
         there = list_cold_segments(directory, instance.instance_id)
         heads = [head for head in (read_head(instance), there[-1].head if there else None) if head is not None]
         self.head = max(heads, key=lambda head: head.position, default=None)

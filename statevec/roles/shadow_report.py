@@ -18,9 +18,8 @@ from typing import Any
 
 import msgspec
 
-from statevec.engine.instance import Instance, InstanceError, replace_file
-
-SHADOWS_DIRECTORY = "shadows"
+from statevec.engine.instance import SHADOWS_DIRECTORY, Instance, InstanceError
+from statevec.journal.disk import make_directory, read_file, replace_file
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -136,9 +135,9 @@ def report_path(instance: Instance, candidate_hash: str) -> Path:
 
 
 def write_report(instance: Instance, report: ShadowReport) -> None:
-    """Replace the report's file."""
+    """Replace the report's file. Raises `DiskError`."""
     path = report_path(instance, report.candidate_hash)
-    path.parent.mkdir(exist_ok=True)
+    make_directory(path.parent)
     replace_file(path, msgspec.json.encode(report), durable=False, mode=0o644)
 
 
@@ -146,7 +145,7 @@ def read_report(instance: Instance, candidate_hash: str) -> ShadowReport | None:
     """The last report about a candidate, None when no shadow of it ever ran. Raises `InstanceError` for nonsense."""
     path = report_path(instance, candidate_hash)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ShadowReport)
+        return msgspec.json.decode(read_file(path), type=ShadowReport)
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:

@@ -56,9 +56,10 @@ from statevec.ipc.kill_points import BEFORE_SNAPSHOT_NAME, kill_point
 from statevec.ipc.memory import Region
 from statevec.journal.admin_layout import AdminCommand
 from statevec.journal.decode import hex64
+from statevec.journal.disk import make_directory, open_directory, remove, rename, sync_directory
 from statevec.journal.errors import JournalError, SequenceNotFoundError
 from statevec.journal.reader import JournalReader
-from statevec.journal.segments import contiguous_segments, sync_directory
+from statevec.journal.segments import contiguous_segments
 from statevec.roles.events import report
 from statevec.roles.following import Following, History
 from statevec.state.arena import ArenaLayout
@@ -138,12 +139,12 @@ def write_snapshot(instance: Instance, captured: Captured, is_durable: Callable[
             while not is_durable():
                 time.sleep(DURABLE_PAUSE_SECONDS)
             kill_point(BEFORE_SNAPSHOT_NAME)
-            os.rename(temporary, target)
+            rename(temporary, target)
         finally:
-            temporary.unlink(missing_ok=True)
+            remove(temporary, missing_ok=True)
         sync_directory(directory)
         for old in list_snapshots(directory)[max(1, keep) :]:
-            old.unlink()
+            remove(old)
     return target
 
 
@@ -152,9 +153,9 @@ def snapshots_locked(instance: Instance) -> Iterator[None]:
     """Be the only one who writes or removes snapshots of the instance; makes their directory."""
     directory = instance.snapshots_directory
     if not directory.is_dir():
-        directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(directory, 0o700)
         sync_directory(directory.parent)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = open_directory(directory)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -165,7 +166,7 @@ def snapshots_locked(instance: Instance) -> Iterator[None]:
 def _remove_left_behind(directory: Path) -> None:
     """Remove the temporary files of writers that died; who calls this has the lock."""
     for path in directory.glob(".*.tmp"):
-        path.unlink()
+        remove(path)
 
 
 def usable_snapshots(

@@ -19,6 +19,7 @@ from there.
 
 from __future__ import annotations
 
+import grp
 import os
 import time
 from collections.abc import Callable
@@ -33,15 +34,17 @@ from statevec.engine.instance import Instance, LeaderRecord
 from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.ipc import log_layout
 from statevec.ipc.log import attach_log, create_log, released_offset
-from statevec.ipc.python_call import load_acquire, store_release
+from statevec.ipc.python_call import load_acquire
 from statevec.ipc.segment import SHARED_MEMORY, Segment, read_header
 from statevec.journal.entry_layout import ENTRY_HEADER_SIZE
+from statevec.journal.halt_mark import halting_on_failed_sync
 from statevec.journal.journaler import Journaler
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import GENESIS, JournalStart, find_end, recover
 from statevec.roles.cursor import read_cursor
 from statevec.roles.events import report
 from statevec.roles.following import Following
+from statevec.roles.halted import refuse_when_log_halted
 from statevec.roles.snapshot import Snapshot, begin_following, newest_snapshot, snapshots_durable
 from statevec.roles.standby import Standby
 from statevec.state.tables import find
@@ -72,12 +75,25 @@ def take_over(
     previous: LeaderRecord | None,
     standby: Standby | None = None,
 ) -> Taken:
-    """Bring journal, log and state together; see the module's docstring.
+    """Bring journal, log and state together; see the module's docstring. A failed fsync leaves the halt mark (rule 11).
 
     `configured` loads the plugin that decides first where the log is empty; `previous` is who led before; a `standby`
-    has the state of a log that is adopted already.
+    has the state of a log that is adopted already. Raises `HaltedError`, `TakeoverError`, `DiskError`, and what reading
+    the journal raises.
     """
+    with halting_on_failed_sync(instance.halt_path):
+        return _take_over(instance, config, configured, previous, standby)
+
+
+def _take_over(
+    instance: Instance,
+    config: Config,
+    configured: Callable[[], LoadedPlugin],
+    previous: LeaderRecord | None,
+    standby: Standby | None,
+) -> Taken:
     log = find_log(instance)
+    refuse_when_log_halted(instance, log)
     adopted = log is not None
     snapshot = newest_snapshot(instance) if log is None or standby is None else None
     start = GENESIS if snapshot is None else snapshot.header.start
@@ -88,7 +104,6 @@ def take_over(
         log = _recover(instance, config, log, previous, start)
     # SYNC POINT: pairs with the dead leader's release of the appended position.
     position = load_acquire(log.region, log_layout.APPENDED)
-    store_release(log.region, log_layout.HALTED, 0)  # SYNC POINT: pairs with the loop; the halt mark was looked at
     if standby is not None:
         standby.catch_up(position, CATCH_UP_SECONDS)
     journaler = _start_journaler(instance, config, log)
@@ -223,6 +238,7 @@ def _start_journaler(instance: Instance, config: Config, log: Segment) -> Journa
         config.instance.durability,
         segment_size=config.journal.segment_size,
         halt_path=instance.halt_path,
+        group=None if config.instance.group is None else grp.getgrnam(config.instance.group).gr_gid,
     )
     journaler.start()
     return journaler

@@ -41,7 +41,11 @@ def test_modes_are_as_narrow_as_they_are_said_to_be(make_engine: MakeEngine, wit
     }
     files = modes([path for path in engine.directory.iterdir() if path.is_file()])
     assert {name for name, mode in files.items() if mode & 0o077} <= READ_BY_ALL
-    assert set(modes(list((engine.directory / "journal").iterdir())).values()) == {0o600}
+    journal = engine.directory / "journal"
+    assert set(modes(list(journal.iterdir())).values()) == {rest}
+    if with_group:
+        assert modes([journal]) == {"journal": 0o750}
+        assert {path.stat().st_gid for path in [journal, *journal.iterdir()]} == {os.getgid()}
     assert engine.stop() == 0
 
 

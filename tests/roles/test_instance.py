@@ -19,8 +19,8 @@ from statevec.engine.instance import (
     file_system_of,
     open_instance,
     prepare_directory,
-    replace_file,
 )
+from statevec.journal.disk import replace_file
 
 
 @pytest.fixture
