@@ -23,9 +23,12 @@ class MessageFilter:
         if missing:
             known = ", ".join(sorted(schema.messages))
             raise InstanceError(f"no such message: {', '.join(missing)}; the schema has {known}")
-        self._template_ids = frozenset(schema.messages[name].id for name in wanted)
+        self.template_ids = frozenset(schema.messages[name].id for name in wanted)
+        template = schema.header.member("templateId")
+        self.has_plain_header = template is not None and (template.offset, template.code) == (2, "H")
+        """Whether the template id is a uint16 at offset 2, as in the header that SBE recommends."""
         self._read_header = HeaderCodec(schema.header, schema.id, schema.version).read
 
     def takes(self, message: bytes) -> bool:
         """Whether a message, its header first, is one of them."""
-        return self._read_header(message, 0)[1] in self._template_ids
+        return self._read_header(message, 0)[1] in self.template_ids

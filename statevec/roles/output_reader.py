@@ -54,6 +54,11 @@ def _next_with_outputs(block):  # type: ignore[no-untyped-def]
 class OutputReader(LogReader):
     """A `LogReader` that returns only entries with outputs; it follows the released position."""
 
+    @property
+    def address(self) -> int:
+        """Address of the private block, for compiled code that reads on from where this reader is."""
+        return self._address
+
     def poll_outputs(self) -> memoryview | None:
         """The next entry with outputs, valid until the next call; None when none is released yet.
 

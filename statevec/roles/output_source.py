@@ -42,6 +42,11 @@ class OutputSource:
         self._checked_at = time.monotonic()
 
     @property
+    def reader_address(self) -> int:
+        """Address of the private block of the log's reader, for compiled code that reads on from where it is."""
+        return self._reader.address
+
+    @property
     def reading_files(self) -> bool:
         """Whether entries come from the segment files now."""
         return self._scanner is not None
