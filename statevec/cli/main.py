@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": ("statevec.cli.demo", "demo", "Run the whole main job on a small market and check its result."),
     "send": ("statevec.cli.send", "send", "Offer one input by hand and wait for its entry."),
     "status": ("statevec.cli.status", "status", "Show who leads an instance and how far it is."),
+    "top": ("statevec.cli.top", "top", "Show an instance live."),
     "journal": ("statevec.cli.journal", "journal", "List and print the entries of a journal."),
     "verify": ("statevec.cli.journal", "verify", "Execute a journal again and compare every digest."),
     "snapshot": ("statevec.cli.snapshot", "snapshot", "Keep the state at this moment, to start from later."),

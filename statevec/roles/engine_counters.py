@@ -34,7 +34,11 @@ LOOP_COUNTERS = {
 }
 THREAD_COUNTERS = ("minor_faults", "major_faults", "voluntary_switches", "involuntary_switches")
 """Of the engine's thread: a page fault or a switch in steady state is time that was not meant to be spent."""
-RING_COUNTERS = {"messages": loop_layout.RING_MESSAGES, "duplicates": loop_layout.RING_DUPLICATES}
+RING_COUNTERS = {
+    "messages": loop_layout.RING_MESSAGES,
+    "duplicates": loop_layout.RING_DUPLICATES,
+    "status": loop_layout.RING_STATUS,
+}
 
 MINOR_FAULTS_FIELD = 7
 MAJOR_FAULTS_FIELD = 9
