@@ -29,6 +29,7 @@ from statevec.engine.replay import Replayed
 from statevec.engine.snapshot_file import list_snapshots, sequence_of
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import SequenceNotFoundError
+from statevec.journal.reader import make_cursor
 from statevec.roles.following import Following
 from statevec.roles.snapshot import begin_following, newest_snapshot
 
@@ -36,6 +37,8 @@ STEP_BYTES = 32 << 20
 """How much of the log is executed between two calls of the progress callback."""
 JUMP_ENTRIES = 100_000
 """A snapshot is loaded on the way forward when it saves at least that many entries."""
+NEAR_ENTRIES = 4
+"""So many entries ahead one is read on to; looking for it would begin at its unit's first entry."""
 
 Progress = Callable[[int, int], None]
 
@@ -75,13 +78,42 @@ class StateWalker:
         Raises `SequenceNotFoundError`, `CutAwayError`, `DigestDiffersError`, `JournalDamagedError`, and `StoreError`
         for a version whose source is damaged or missing.
         """
-        goal = self._end_of(sequence)
+        if sequence == self.sequence and self._following is not None:
+            return self._following
+        if sequence == self.log.first_sequence - 1:
+            return self._walk(sequence, self.log.first_position)
+        return self._walk(sequence, self.entry(sequence).end_position)
+
+    def before(self, sequence: int) -> tuple[Following, Entry]:
+        """The state before entry `sequence`, and that entry. Raises what `to` and `entry` raise."""
+        entry = self.entry(sequence)
+        return self._walk(sequence - 1, entry.position), entry
+
+    def entry(self, sequence: int) -> Entry:
+        """The recorded entry. Raises `SequenceNotFoundError`, `CutAwayError`, `JournalDamagedError`."""
+        near = self._near(sequence)
+        if near is not None:
+            return near
+        self._refuse_outside(sequence)
+        return self.log.read(self.log.find(sequence))
+
+    def _near(self, sequence: int) -> Entry | None:
+        """The entry, when it is one of the next ones behind the state at hand; else None: it must be looked for."""
+        following = self._following
+        if following is None or not 0 < sequence - following.execution.sequence <= NEAR_ENTRIES:
+            return None
+        cursor = make_cursor(following.position, self.log.unit)
+        while (entry := self.log.next(cursor)) is not None and entry.sequence <= sequence:
+            if entry.sequence == sequence:
+                return entry
+        return None
+
+    def _walk(self, sequence: int, goal: int) -> Following:
+        """Go to the state after entry `sequence`; the next one begins at position `goal` or, behind padding, later."""
         following = self._begin(sequence)
         self._following = None  # until it is known to be right
         while following.execution.sequence < sequence:
-            limit = min(goal, following.position + STEP_BYTES)
-            if limit < goal:
-                limit = self._entry_end(limit)
+            limit = min(goal, self._unit_end(following.position + STEP_BYTES))
             result = following.run_to(self.log, limit)
             if result.difference is not None:
                 raise DigestDiffersError(_differs(result, following.versions.plugin))
@@ -89,16 +121,6 @@ class StateWalker:
                 self._progress(following.execution.sequence, sequence)
         self._following = following
         return following
-
-    def before(self, sequence: int) -> tuple[Following, Entry]:
-        """The state before entry `sequence`, and that entry."""
-        entry = self.entry(sequence)
-        return self.to(sequence - 1), entry
-
-    def entry(self, sequence: int) -> Entry:
-        """The recorded entry. Raises `SequenceNotFoundError`, `CutAwayError`, `JournalDamagedError`."""
-        self._refuse_outside(sequence)
-        return self.log.read(self.log.find(sequence))
 
     def forget(self) -> None:
         """The state is not the log's any more: begin again the next time."""
@@ -114,14 +136,8 @@ class StateWalker:
         if sequence < 1:
             raise SequenceNotFoundError(sequence, first, last)
 
-    def _end_of(self, sequence: int) -> int:
-        """Position behind the entry."""
-        if sequence == self.log.first_sequence - 1:
-            return self.log.first_position
-        return self.entry(sequence).end_position
-
-    def _entry_end(self, position: int) -> int:
-        """The first position at or behind `position` where an entry ends, for certain: the next unit's start."""
+    def _unit_end(self, position: int) -> int:
+        """The first position at or behind `position` where an entry ends for certain: no entry crosses a unit's end."""
         unit = self.log.unit
         return -(-position // unit) * unit
 

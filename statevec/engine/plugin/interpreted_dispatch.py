@@ -78,7 +78,7 @@ class InterpretedDispatch:
     def _dispatch(self, transaction: int, message: int, length: int) -> int:
         binding = self._binding
         if binding is None or not binding.fits(transaction):
-            binding = self._binding = Binding(self._loaded, transaction, self._outputs)
+            binding = self._binding = self._bind(transaction)
         block = binding.block
         tx = binding.transaction
         tx.now_ns = block[layout.NOW_NS // 8]
@@ -102,6 +102,10 @@ class InterpretedDispatch:
         block[BUDGET] = tx.turns_left
         block[OUTCOME] = outcome
         return layout.DISPATCH_OK
+
+    def _bind(self, transaction: int) -> Binding:
+        """The plugin's objects over a transaction block; a subclass may have others."""
+        return Binding(self._loaded, transaction, self._outputs)
 
     def _run_timer(self, tx: Any, timer_id: int) -> int:
         handler = self._loaded.declarations.timer_handler
