@@ -41,7 +41,7 @@ class Order:
         order = AdminCommand(command, at, forced, subject, getpass.getuser(), why)
         self._deadline = time.monotonic() + timeout
         with ExitStack() as stack:
-            log = stack.enter_context(attach_log(opened.instance_id))
+            log = stack.enter_context(attach_log(opened.instance_id, populate=False))
             self._reader = stack.enter_context(LogReader(log, released_position(log)))
             refuse_silent_leader(log)
             with Producer(instance, ADMIN_RING) as producer:  # not longer: another operator may want to be refused

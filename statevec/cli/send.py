@@ -62,7 +62,7 @@ def _offer_and_wait(instance: str, leader: LeaderRecord, ring: str, encoded: byt
     from statevec.ipc.log import LogReader, attach_log, released_position
     from statevec.roles.producer import Producer
 
-    with Producer(instance, ring) as producer, attach_log(producer.instance.instance_id) as log:
+    with Producer(instance, ring) as producer, attach_log(producer.instance.instance_id, populate=False) as log:
         refuse_silent_leader(log)
         with LogReader(log, released_position(log)) as reader:
             sequence = producer.send(encoded, timeout)

@@ -80,10 +80,10 @@ def create_log(
     return segment
 
 
-def attach_log(instance_id: int, *, writable: bool = False, owner: int | None = None) -> Segment:
-    """Attach to an instance's log, read-only unless told otherwise."""
+def attach_log(instance_id: int, *, writable: bool = False, owner: int | None = None, populate: bool = True) -> Segment:
+    """Attach to an instance's log, read-only unless told otherwise; `populate` as in `Segment.attach`."""
     name = segment_name(instance_id, "log")
-    segment = Segment.attach(name, segment_layout.LOG, instance_id, writable=writable, owner=owner)
+    segment = Segment.attach(name, segment_layout.LOG, instance_id, writable=writable, owner=owner, populate=populate)
     try:
         verify_log(segment)
     except BaseException:

@@ -73,10 +73,17 @@ def create_ring(
     return segment
 
 
-def attach_ring(name: str, instance_id: int, *, writable: bool = True, owner: int | None = None) -> Segment:
-    """Attach to the ring called `name` in the configuration; `RingError` when its size does not fit its capacity."""
+def attach_ring(
+    name: str, instance_id: int, *, writable: bool = True, owner: int | None = None, populate: bool = True
+) -> Segment:
+    """Attach to the ring called `name` in the configuration; `RingError` when its size does not fit its capacity.
+
+    `populate` as in `Segment.attach`.
+    """
     full_name = segment_name(instance_id, f"ring-{name}")
-    segment = Segment.attach(full_name, segment_layout.RING, instance_id, writable=writable, owner=owner)
+    segment = Segment.attach(
+        full_name, segment_layout.RING, instance_id, writable=writable, owner=owner, populate=populate
+    )
     if segment.size != segment_size(segment.capacity) or segment.capacity & (segment.capacity - 1):
         sizes = f"size={segment.size} capacity={segment.capacity}"
         segment.close()

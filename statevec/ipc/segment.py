@@ -133,9 +133,9 @@ def _reserve(name: str, descriptor: int, size: int) -> None:
     )
 
 
-def _map(descriptor: int, size: int, writable: bool) -> Region:
+def _map(descriptor: int, size: int, writable: bool, populate: bool = True) -> Region:
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-    return Region.of(mmap.mmap(descriptor, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, protection))
+    return Region.of(mmap.mmap(descriptor, size, mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0), protection))
 
 
 def _check_file(name: str, descriptor: int, owner: int) -> os.stat_result:
@@ -227,10 +227,14 @@ class Segment:
         self.region.store_i64(layout.MAGIC_AT, layout.MAGIC)
 
     @classmethod
-    def attach(cls, name: str, kind: int, instance_id: int, *, writable: bool = True, owner: int | None = None) -> Self:
+    def attach(
+        cls, name: str, kind: int, instance_id: int, *, writable: bool = True, owner: int | None = None,
+        populate: bool = True,
+    ) -> Self:  # fmt: skip
         """Map an existing segment after checking all that its first page says; `SegmentError` says what differs.
 
-        `owner` is the uid that it must belong to, by default this process's.
+        `owner` is the uid that it must belong to, by default this process's. Without `populate` its pages are mapped
+        as they are touched: it is there at once, and gone at once.
         """
         check_name(name)
         try:
@@ -243,7 +247,7 @@ class Segment:
         try:
             status = _check_file(name, descriptor, os.getuid() if owner is None else owner)
             header = _check_header(name, read_header(descriptor), kind, instance_id, status.st_size)
-            region = _map(descriptor, header.size, writable)
+            region = _map(descriptor, header.size, writable, populate)
         except BaseException:
             os.close(descriptor)
             raise

@@ -43,6 +43,7 @@ from statevec.roles.configured_plugin import check_before_genesis, check_gateway
 from statevec.roles.events import report
 from statevec.roles.leader import Leader
 from statevec.roles.locked_memory import lock_memory
+from statevec.roles.memory_holder import hold_memory
 from statevec.roles.standby import Standby
 from statevec.roles.standing_by import Waited, log_identity, stand_by
 from statevec.roles.takeover import check_clock, take_over
@@ -82,6 +83,7 @@ def run_engine(
     """
     request = StopRequest()
     check_before_genesis(config)
+    hold_memory()
     prepare_directory(config.directory)
     waited = _wait_for_lead(config, request, kill_hung_after)
     if waited is None:

@@ -222,7 +222,7 @@ def _attach_or_create(instance: Instance, config: RingConfig, last_sequence: int
     if not path.exists():
         return create_ring(config.name, config.capacity, instance.instance_id, last_sequence=last_sequence, group=group)
     try:
-        segment = attach_ring(config.name, instance.instance_id)
+        segment = attach_ring(config.name, instance.instance_id, populate=False)
     except (SegmentError, RingError) as error:
         report("ring_damaged", ring=config.name, reason=str(error))
         return None

@@ -32,7 +32,7 @@ def resume(instance: Instance) -> str | None:
     """Clear what halts the instance, with its lock; why it was halted, None when it was not."""
     reason = instance.halt_reason()
     try:
-        with attach_log(instance.instance_id, writable=True, owner=instance.owner) as log:
+        with attach_log(instance.instance_id, writable=True, owner=instance.owner, populate=False) as log:
             # SYNC POINT: pairs with the release of HALTED by the journaler that halted.
             if load_acquire(log.region, log_layout.HALTED) != 0:
                 reason = reason or NO_MARK

@@ -158,7 +158,7 @@ def find_floor(instance: Instance, keep: int) -> tuple[Floor, int]:
 def _written_again(instance: Instance) -> int | None:
     """From where on a new journaler would write the log's bytes again (rule 11): it needs the segments for that."""
     try:
-        log = attach_log(instance.instance_id, owner=instance.owner)
+        log = attach_log(instance.instance_id, owner=instance.owner, populate=False)
     except (SegmentError, LogError):
         return None
     with log:

@@ -110,7 +110,7 @@ def _run(instance: Instance, following: Following, limit: int) -> None:
 def _attach(instance: Instance) -> Segment | None:
     """The log, None where there is none."""
     try:
-        return attach_log(instance.instance_id, owner=instance.owner)
+        return attach_log(instance.instance_id, owner=instance.owner, populate=False)
     except (SegmentError, LogError):
         return None
 

@@ -95,7 +95,7 @@ class StandbySnapshots:
     def _write(self, captured: Captured) -> None:
         began = time.monotonic()
         try:
-            with attach_log(self._instance.instance_id, owner=self._instance.owner) as log:
+            with attach_log(self._instance.instance_id, owner=self._instance.owner, populate=False) as log:
                 path = write_snapshot(
                     self._instance, captured, lambda: self._is_durable(log, captured.position), keep=self._keep
                 )

@@ -120,7 +120,7 @@ class LeaderWatch:
             if self._log is not None:
                 self._log.verify()
             else:
-                self._log = attach_log(self._instance.instance_id, owner=self._instance.owner)
+                self._log = attach_log(self._instance.instance_id, owner=self._instance.owner, populate=False)
         except (SegmentError, LogError):
             self.close()
             return None

@@ -188,7 +188,9 @@ def find_log(instance: Instance) -> Segment | None:
     path = SHARED_MEMORY / instance.segment_name("log")[1:]
     if path.exists() and not was_finished(path):
         path.unlink()  # its maker died in the middle, nobody ever attached to it
-    return attach_log(instance.instance_id, writable=True) if path.exists() else None
+    if not path.exists():
+        return None
+    return attach_log(instance.instance_id, writable=True, populate=False)  # a leader locks its pages once it leads
 
 
 def was_finished(path: Path) -> bool:
