@@ -16,6 +16,7 @@ RUNNING = "tests/roles/test_running_engine.py"
 STANDBY = "tests/roles/test_standby.py"
 TIME = "tests/engine/test_time.py"
 INSTANCE = "tests/roles/test_instance.py"
+FAULTS = "tests/faults/test_disk_faults.py"
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,16 @@ MUTATIONS = [
         "    sync_directory(directory)\n    return SegmentFile(path, first, size)",
         "    return SegmentFile(path, first, size)",
         "tests/journal/test_segments.py::test_the_steps_of_making_a_segment_come_in_their_order",
+    ),
+    Mutation(
+        11, "take over a log that a disk error halted", "statevec/roles/halted.py",
+        "    if log is not None and load_acquire(log.region, log_layout.HALTED) != 0:", "    if log is None:",
+        f"{FAULTS}::test_an_engine_whose_disk_fails_releases_nothing_more_and_loses_nothing[full disk]",
+    ),
+    Mutation(
+        11, "cut again after a failed fsync as if it had not failed", "statevec/journal/halt_mark.py",
+        '        if error.call == "fsync":', '        if error.call == "never":',
+        f"{FAULTS}::test_a_failed_fsync_of_a_repair_leaves_the_mark",
     ),
     Mutation(
         11, "trust what the last journaler wrote and did not sync", "statevec/journal/journaler.py",

@@ -37,6 +37,7 @@ from statevec.engine.instance import (
     open_instance,
 )
 from statevec.ipc.process_identity import START_TOLERANCE_MS, started_ms
+from statevec.journal.halt_mark import halting_on_failed_sync
 from statevec.journal.recovery import recover
 
 
@@ -71,7 +72,11 @@ def examine(directory: Path) -> Examination:
     except InstanceError as error:
         remedy = "name the instance's directory, restore instance.json from a copy, or use the statevec that made it"
         return Examination(directory, None, False, [problem(str(error), directory, remedy)])
-    leader = instance.leader()
+    try:
+        leader = instance.leader()
+    except OSError as error:
+        findings = [problem(str(error), instance.directory / "leader.json", "see that it can be read")]
+        return Examination(instance.directory, instance, False, findings)
     led = leader is not None and is_alive(leader)
     findings = [fine(f"instance {instance.genesis.instance_id}, format {instance.genesis.format_version}", directory)]
     findings += _examine_file_system(instance)
@@ -137,7 +142,8 @@ def cut_torn_tail(instance: Instance) -> int:
     Raises `LeaderActiveError` while somebody leads, `JournalError` for damage that is no torn tail, and whatever keeps
     from telling what was durable (a damaged cursor, a log that is not to be attached): nothing is changed then.
     """
-    with LeaderLock(instance.directory):
+    with LeaderLock(instance.directory), halting_on_failed_sync(instance.halt_path):
+        instance.refuse_when_halted()
         durable = everywhere_durable(instance)
         end = recover(instance.journal_directory, start=journal_start(instance), durable=durable)
     return end.used - end.position

@@ -213,10 +213,13 @@ class Instance:
 
 
 def read_leader(directory: Path) -> LeaderRecord | None:
-    """Who took the lock of the instance in `directory` last, None when that is not known."""
+    """Who took the lock of the instance in `directory` last, None when that is not known.
+
+    Raises `DiskError` where it is there and cannot be read: what depends on it must not be guessed.
+    """
     try:
         return msgspec.json.decode(read_file(directory / LEADER_FILE), type=LeaderRecord)
-    except (OSError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError):
         return None
 
 
@@ -238,8 +241,12 @@ class LeaderLock:
         except BlockingIOError:
             os.close(self._descriptor)
             raise LeaderActiveError(_who_leads(instance_directory)) from None
-        self.previous = read_leader(instance_directory)
-        """Who led before, as far as that is known."""
+        try:
+            self.previous = read_leader(instance_directory)
+            """Who led before, as far as that is known."""
+        except OSError:
+            os.close(self._descriptor)
+            raise
         self._since = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     def record(self, **facts: Any) -> None:

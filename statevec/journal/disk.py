@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno as errno_names
 import os
-import shutil
 from errno import EACCES, EDQUOT, EIO, ELOOP, EMFILE, ENFILE, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
@@ -153,13 +152,22 @@ def remove(path: Path, missing_ok: bool = False) -> None:
 
 
 def remove_tree(directory: Path) -> None:
-    """Remove a directory with all that is in it; one that is not there is none."""
+    """Remove a directory with all that is in it; one that is not there is none. Links in it go, not what they mean."""
     try:
-        shutil.rmtree(directory)
+        entries = list(os.scandir(directory))
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DiskError("removing a directory", error.errno or 0, directory) from error
+        raise DiskError("scandir", error.errno or 0, directory) from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(Path(entry.path))
+        else:
+            remove(Path(entry.path))
+    try:
+        os.rmdir(directory)
+    except OSError as error:
+        raise DiskError("rmdir", error.errno or 0, directory) from error
 
 
 def make_directory(path: Path, mode: int = 0o777) -> None:

@@ -135,6 +135,11 @@ class Journaler:
         """Why the next segment could not be made, None when it could; once it is needed the journaler halts."""
         return self._keeper.problem
 
+    @property
+    def prepare_problems(self) -> tuple[int, OSError | None]:
+        """How often making the next segment failed after it had succeeded, and why it did the last time."""
+        return self._keeper.problems, self._keeper.last_problem
+
     def pin_to(self, cores: set[int]) -> None:
         """Keep the journaler's threads on these cores."""
         for thread_id in (self._thread.native_id if self._thread else None, self._keeper.thread_id):

@@ -50,7 +50,8 @@ class SegmentKeeper:
     """Keeps the segments of one journaler.
 
     `halt(errno, position, path)` is called when a full segment cannot be synced. The group of that number may read all.
-    `problem` is why the last attempt to prepare a segment failed, None when it did not.
+    `problem` is why the last attempt to prepare a segment failed, None when it did not; `last_problem` why the last one
+    did that came after a good one, and `problems` how many of these there were.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class SegmentKeeper:
         self._thread: threading.Thread | None = None
         self._last: SegmentFile | None = None
         self.problem: OSError | None = None
+        self.last_problem: OSError | None = None
+        self.problems = 0
 
     @property
     def thread_id(self) -> int | None:
@@ -180,6 +183,9 @@ class SegmentKeeper:
                 self.prepare()
                 self.problem = None
             except OSError as error:
+                if self.problem is None:
+                    self.last_problem = error
+                    self.problems += 1
                 self.problem = error  # perhaps there is space when the journaler needs it; if not, it halts
             self._sync_retired()
 

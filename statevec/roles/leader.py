@@ -94,6 +94,7 @@ class Leader:
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
         self._counters: EngineCounters | None = None
         self._silence_told = False
+        self._problems_told = 0
 
     def begin(self) -> None:
         """Begin the next epoch: persist it, append the leadership entry and what the rings need, start the loop."""
@@ -237,8 +238,11 @@ class Leader:
                 yield partial(self._counters.update, self.execution, self.journaler, thread)
 
     def _watch_journaler(self) -> None:
-        if self.journaler.prepare_problem is not None:
-            report("segment_not_prepared", error=str(self.journaler.prepare_problem))
+        """Say it when no segment could be made: once, also when it could be a moment later."""
+        count, problem = self.journaler.prepare_problems
+        if count != self._problems_told:
+            report("segment_not_prepared", error=str(problem))
+        self._problems_told = count
 
     def _check_ring(self, ring: EngineRing) -> None:
         reason = ring.check()
