@@ -210,7 +210,7 @@ MUTATIONS = [
     ),
     Mutation(
         15, "make the log anew instead of adopting it", "statevec/roles/takeover.py",
-        "    return attach_log(instance.instance_id, writable=True) if path.exists() else None",
+        "    return attach_log(instance.instance_id, writable=True, populate=False)",
         "    path.unlink(missing_ok=True)\n    return None",
         "tests/roles/test_engine_process.py::test_a_killed_engine_loses_nothing_and_repeats_nothing[memory]",
     ),
