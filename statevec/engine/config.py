@@ -138,6 +138,24 @@ class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Whether segments go for good."""
 
 
+class AlarmsConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a watcher of the instance looks for, and the command that it runs on each alarm."""
+
+    command: list[str] = []
+    """Program and arguments; without it nothing is run."""
+    timeout: Duration = Duration(10_000_000_000)
+    """How long the command may take."""
+    repeat_after: Duration = Duration(300_000_000_000)
+    """How soon the same alarm about the same thing may be told again."""
+    gateway_after: Duration = Duration(30_000_000_000)
+    """How long a released output may wait for its gateway."""
+    standby_behind: Size = Size(64 << 20)
+    """How far a standby may lag."""
+    disk_free: Size = Size(1 << 30)
+    """Below it the instance's disk is low."""
+    shared_memory_free: Size = Size(64 << 20)
+
+
 class PluginConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The plugin that decides."""
 
@@ -169,6 +187,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     retention: RetentionConfig = RetentionConfig()
     cutover: CutoverConfig = CutoverConfig()
     probation: ProbationConfig = ProbationConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     ring: list[RingConfig] = []
     gateway: list[GatewayConfig] = []
 
@@ -283,6 +302,8 @@ def _check(config: Config) -> None:
     _require(keep >= 1, "retention.keep_snapshots", f"must be 1 or more, got {keep}")
     either = not (retention.cold is not None and retention.delete)
     _require(either, "retention.delete", "segments are either archived or deleted: leave out cold or delete")
+    command = config.alarms.command
+    _require(all(command), "alarms.command", f"holds an empty text: {command}")
     capacity = config.log.capacity
     fits = _power_of_two(capacity) and capacity >= LOG_CAPACITY_LEAST
     _require(fits, "log.capacity", f"must be a power of two of at least {LOG_CAPACITY_LEAST}, got {capacity}")

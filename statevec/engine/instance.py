@@ -8,10 +8,11 @@
     plugins/<hash>/     every logic version that ever decided
     snapshots/          states of followers at a sequence (`snapshot_file`)
     gateways/<name>     durable cursors
+    alarms/             the last warnings and alarms, by whoever reports them (`roles/alarm_files`)
 
 Invariants
     `instance.json` never changes. Small files are replaced whole: temporary name, fsync, rename, fsync of the
-    directory. Only the holder of the lock writes anything but `gateways/` and `snapshots/`.
+    directory. Only the holder of the lock writes anything but `gateways/`, `snapshots/` and `alarms/`.
     The lock is flock on the directory's own descriptor (protocol rule 13: a lock file can be replaced by another).
     Its holder never forks, since a child would hold the lock too.
 

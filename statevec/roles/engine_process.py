@@ -39,8 +39,9 @@ from statevec.engine.store import PluginStore
 from statevec.ipc.kill_points import AFTER_LOCK, AFTER_LOG_ADOPTED, kill_point
 from statevec.ipc.memory import Region
 from statevec.journal.disk import replace_file
+from statevec.roles.alarm_process import AlarmProcess
 from statevec.roles.configured_plugin import check_before_genesis, check_gateways
-from statevec.roles.events import report
+from statevec.roles.events import report, speak_as, speaker
 from statevec.roles.leader import Leader
 from statevec.roles.locked_memory import lock_memory
 from statevec.roles.memory_holder import hold_memory
@@ -81,11 +82,32 @@ def run_engine(
     Call it in a process's main thread. Once it leads, `ready_file` is written and a line goes to `ready_descriptor`,
     both a JSON object. A leader that gave no sign of life for `kill_hung_after` seconds is ended.
     """
+    speak_as("engine", None)
+    watchers: list[AlarmProcess] = []
+    try:
+        _run(config, accept_clock, kill_hung_after, ready_file, ready_descriptor, watchers)
+        for watcher in watchers:
+            watcher.end()
+    except Exception as error:
+        if speaker().instance is not None:  # before that there is nothing that an operator would have to save
+            report("failed", error=str(error))
+        raise
+
+
+def _run(
+    config: Config,
+    accept_clock: bool,
+    kill_hung_after: float | None,
+    ready_file: Path | None,
+    ready_descriptor: int | None,
+    watchers: list[AlarmProcess],
+) -> None:
+    """As `run_engine`; a watcher of alarms that a standby started is added to `watchers`."""
     request = StopRequest()
     check_before_genesis(config)
     hold_memory()
     prepare_directory(config.directory)
-    waited = _wait_for_lead(config, request, kill_hung_after)
+    waited = _wait_for_lead(config, request, kill_hung_after, watchers)
     if waited is None:
         report("stopped", by=request.signal_name)
         return
@@ -96,8 +118,9 @@ def run_engine(
             lock.record()  # who stood by leads in a moment, and a file that is replaced may have to wait for the disk
         genesis = not (config.directory / INSTANCE_FILE).exists()
         instance = create_instance(config.directory) if genesis else open_instance(config.directory)
+        speak_as("leader", instance)
         instance.refuse_when_halted()
-        report("started", instance=instance.genesis.instance_id, directory=str(instance.directory), genesis=genesis)
+        report("started", directory=str(instance.directory), genesis=genesis)
         leader = _take_lead(instance, config, accept_clock, waited)
         try:
             check_gateways(config, leader.plugin)
@@ -115,7 +138,8 @@ def run_engine(
                 "sequence": leader.sequence,
                 "position": leader.position,
             }
-            report("leading", **reached, seconds=round(time.monotonic() - started, 4))
+            seconds = round(time.monotonic() - started, 4)
+            report("leading", epoch=leader.epoch, sequence=leader.sequence, position=leader.position, seconds=seconds)
             _say_ready(reached, ready_file, ready_descriptor)
             _lock_memory(leader.memory)
             if waited.standby is None:
@@ -127,14 +151,19 @@ def run_engine(
         report("stopped", by=by, sequence=leader.sequence, position=leader.position)
 
 
-def _wait_for_lead(config: Config, request: StopRequest, kill_hung_after: float | None) -> Waited | None:
+def _wait_for_lead(
+    config: Config, request: StopRequest, kill_hung_after: float | None, watchers: list[AlarmProcess]
+) -> Waited | None:
     """The lock now, or once whoever has it is gone; None when told to stop before."""
     try:
         return Waited(LeaderLock(config.directory), None)
     except LeaderActiveError as active:
         report("standing_by", behind=str(active))
+        if config.alarms.command:
+            watchers.append(AlarmProcess(config))  # now, before the lock can be here (rule 13)
 
     def prepare(standby: Standby) -> None:
+        speak_as("standby", standby.instance)
         _say_who_decides(config, standby.following.versions.plugin)
         warm_up()
         _lock_memory(standby.following.execution.memory)

@@ -35,6 +35,7 @@ from statevec.ipc.python_call import load_acquire
 from statevec.journal.entry_view import Entry
 from statevec.journal.errors import JournalError
 from statevec.roles.cursor import Cursor, CursorFile
+from statevec.roles.events import Speaker
 from statevec.roles.messages import MessageFilter
 from statevec.roles.output_source import OutputSource
 
@@ -114,7 +115,7 @@ class Gateway:
         self._file = CursorFile(self.instance, name)
         try:
             cursor = self._file.cursor
-            self._source = OutputSource(self.instance, cursor.position)
+            self._source = OutputSource(self.instance, cursor.position, name)
         except BaseException:
             self._file.close()
             raise
@@ -175,6 +176,10 @@ class Gateway:
 
     def _expire(self, output: Output) -> None:
         self.expired += 1
+        if self.expired & (self.expired - 1) == 0:  # a late gateway may have thousands to say
+            epoch, sequence, index = output.identity
+            where = {"epoch": epoch, "sequence": sequence, "index": index, "expired": self.expired}
+            Speaker("gateway", self.instance).report("output_expired", gateway=self.name, **where)
         if self._on_expired is not None:
             self._on_expired(output)
 

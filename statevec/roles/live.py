@@ -120,8 +120,8 @@ class Looker:
     def look(self) -> Sample:
         """One look."""
         instance = self.instance
-        leader = instance.leader()
         problems: list[str] = []
+        leader = self._leader(problems)
         log, segment = self._log(leader, problems)
         holders = FlockHolders()
         counters = self._counters(problems)
@@ -150,6 +150,13 @@ class Looker:
             alarms=last_alarms(instance.directory, ALARMS_SHOWN),
             problems=problems,
         )
+
+    def _leader(self, problems: list[str]) -> LeaderRecord | None:
+        try:
+            return self.instance.leader()
+        except OSError as error:
+            problems.append(str(error))
+            return None
 
     def _log(self, leader: LeaderRecord | None, problems: list[str]) -> tuple[LogSeen | None, Segment | None]:
         instance = self.instance

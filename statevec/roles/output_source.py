@@ -11,7 +11,6 @@ The source writes nothing. A crash leaves nothing.
 
 from __future__ import annotations
 
-import logging
 import time
 
 from statevec.engine.instance import Instance
@@ -21,20 +20,21 @@ from statevec.ipc.python_call import load_acquire
 from statevec.ipc.segment import Segment, SegmentError
 from statevec.journal.entry_layout import KIND, POSITION
 from statevec.journal.entry_view import Entry
+from statevec.roles.events import Speaker
 from statevec.roles.output_reader import OutputReader
 from statevec.roles.segment_scanner import SegmentScanner
-
-_LOGGER = logging.getLogger(__name__)
 
 REPLACED_CHECK_SECONDS = 0.5
 """How often a source that finds nothing looks whether the log's segment is still the one of that name."""
 
 
 class OutputSource:
-    """Entries of an instance from `position` on, the start of an entry."""
+    """Entries of an instance from `position` on, the start of an entry; `gateway` is for whom, to report."""
 
-    def __init__(self, instance: Instance, position: int) -> None:
+    def __init__(self, instance: Instance, position: int, gateway: str = "") -> None:
         self._instance = instance
+        self._gateway = gateway
+        self._speaker = Speaker("gateway", instance)
         self.log: Segment = attach_log(instance.instance_id, owner=instance.owner)
         self.times_lapped = 0
         self._reader = OutputReader(self.log, position)
@@ -69,7 +69,7 @@ class OutputSource:
         except LappedError:
             position = self._reader.position
             if self.times_lapped == 0:
-                _LOGGER.warning("gateway is behind the log's window, reads segment files: position=%d", position)
+                self._tell_lapped(position)
             self.times_lapped += 1
             self._scanner = SegmentScanner(self._instance.journal_directory, position)
             return self._next_from_files(self._scanner, only_outputs)
@@ -77,6 +77,10 @@ class OutputSource:
             self._follow_replaced_log()
             return None
         return Entry(found)
+
+    def _tell_lapped(self, position: int) -> None:
+        if self._gateway:
+            self._speaker.report("gateway_lapped", gateway=self._gateway, position=position)
 
     def _next_from_files(self, scanner: SegmentScanner, only_outputs: bool) -> Entry | None:
         """From the files up to what is both released and written; then back to the log."""
@@ -116,7 +120,10 @@ class OutputSource:
             self.log.close()
             self.log = replaced
             self._reader = OutputReader(replaced, position)
-            _LOGGER.warning("gateway goes on in a new log: position=%d log=%s", position, replaced.name)
+            if self._gateway:
+                self._speaker.report(
+                    "gateway_log_replaced", gateway=self._gateway, position=position, log=replaced.name
+                )
 
     def close(self) -> None:
         """Give the log up."""

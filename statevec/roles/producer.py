@@ -27,6 +27,7 @@ from statevec.engine.instance import InstanceError, open_instance
 from statevec.ipc.ring import Claim, RingProducer
 from statevec.ipc.ring_kernels import BACK_PRESSURED
 from statevec.ipc.ring_repair import Repair
+from statevec.roles.events import Speaker
 
 __all__ = ["BACK_PRESSURED", "Producer", "ProducerTimeoutError"]
 
@@ -51,6 +52,10 @@ class Producer:
         self.name = ring
         self._ring = RingProducer.attach(ring, self.instance.instance_id, owner=self.instance.owner)
         self._offer = self._ring.offer
+        if self.repaired.padded_bytes:
+            Speaker("producer", self.instance).report(
+                "ring_repaired", ring=ring, padded_bytes=self.repaired.padded_bytes, next_sequence=self.next_sequence
+            )
 
     def offer(self, message: Any, sent_ns: int = 0) -> int:
         """Append a copy of `message`, an SBE message with its header (bytes or the like); never waits.

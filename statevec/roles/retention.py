@@ -49,6 +49,7 @@ from statevec.journal.disk import make_directory, read_file, remove, replace_fil
 from statevec.journal.journaler import start_of_journaling
 from statevec.journal.segments import SegmentFile, list_segments
 from statevec.roles.cursor import Cursor, read_cursor
+from statevec.roles.events import Speaker
 from statevec.roles.snapshot import KEEP, snapshots_locked, usable_snapshots
 
 HEAD_FILE = "cold.json"
@@ -117,6 +118,11 @@ def retain(instance: Instance, *, keep: int = KEEP, cold: Path | None = None, de
         if going and done:
             _remove_snapshots_before(instance, snapshot)
         cold_bytes = take_away(instance, going, cold) if done else 0
+        if going and done:
+            size = sum(segment.size for segment in going)
+            Speaker("retention", instance).report(
+                "segments_taken_away", segments=len(going), bytes=size, cold=cold is not None, floor=floor.position
+            )
     return Retained(
         floor=floor,
         segments=len(going),

@@ -28,6 +28,7 @@ from statevec.ipc.memory import Region
 from statevec.journal.entry_view import Entry
 from statevec.roles import shadow_layout as layout
 from statevec.roles.entry_source import AT_END, EntrySource
+from statevec.roles.events import Speaker
 from statevec.roles.follow_codes import NOTICE
 from statevec.roles.shadow_ids import IdPairs
 from statevec.roles.shadow_kernels import DECIDER_DIFFERS, DIFFERS, shadow_log, shadow_segment
@@ -86,6 +87,8 @@ class Shadow:
         self.instance = instance
         self.candidate = candidate
         self.mode = mode
+        self._speaker = Speaker("shadow", instance)
+        self._name = f"{candidate.name}@{candidate.version}"
         self._rules = rules
         self._tier: Tier = tier
         history = deciders(instance)
@@ -186,6 +189,8 @@ class Shadow:
         self._try_migration(NEVER)
         report = self.report()
         write_report(self.instance, report)
+        counts = {"compared": report.compared, "expected": report.expected, "unexpected": report.unexpected}
+        self._speaker.report("shadow_ended", candidate=self._name, **counts)
         return report
 
     def _try_migration(self, now: float) -> None:
@@ -245,8 +250,13 @@ class Shadow:
 
     def _judge(self) -> None:
         entries = (Entry(self.execution.scratch.view), Entry(self._scratch.view))
+        explained = self.tally.unexpected == 0
         self.tally.add(entries, self._pairing.comparison.compare(*entries))
         self._pairing.plan.show(self.tally.expected_examples.keys())
+        if explained and self.tally.unexpected:
+            self._speaker.report(
+                "shadow_differs", candidate=self._name, sequence=entries[0].sequence, paths=list(self.tally.places)[:8]
+            )
 
     def _note(self, entry: Entry) -> None:
         """An entry that says who decides from here on: the shadow follows, if the two can still be compared."""
