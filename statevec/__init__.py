@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from statevec.audit.journal_columns import Journal
     from statevec.engine.plugin.declare import Plugin
     from statevec.engine.plugin.errors import PluginError
     from statevec.engine.plugin.kinds import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Index",
+    "Journal",
     "Key",
     "Ordered",
     "Plugin",
@@ -50,10 +52,16 @@ __all__ = [
     "u64",
 ]
 
-_HOMES = {"Plugin": "declare", "PluginError": "errors", "load_plugin": "loader"}
+_PLUGIN_CONTRACT = "statevec.engine.plugin"
+_HOMES = {
+    "Journal": "statevec.audit.journal_columns",
+    "Plugin": f"{_PLUGIN_CONTRACT}.declare",
+    "PluginError": f"{_PLUGIN_CONTRACT}.errors",
+    "load_plugin": f"{_PLUGIN_CONTRACT}.loader",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"statevec.engine.plugin.{_HOMES.get(name, 'kinds')}"), name)
+    return getattr(import_module(_HOMES.get(name, f"{_PLUGIN_CONTRACT}.kinds")), name)

@@ -34,19 +34,19 @@ BYTE_ORDERS = {"little": "<", "big": ">"}
 CODES = {"b": "i1", "h": "i2", "i": "i4", "q": "i8", "B": "u1", "H": "u2", "I": "u4", "Q": "u8", "f": "f4", "d": "f8"}
 
 
-def _leaves(fields: Sequence[FieldLayout], base: int, path: str, since: int) -> dict[str, tuple[FieldLayout, int, int]]:
+def leaves(fields: Sequence[FieldLayout], base: int, path: str, since: int) -> dict[str, tuple[FieldLayout, int, int]]:
     """(field, offset in the block, version from which on messages have it) by dotted name; composites laid out flat."""
     found: dict[str, tuple[FieldLayout, int, int]] = {}
     for each in fields:
         name, version = f"{path}{each.name}", max(since, each.since)
         if each.composite is not None:
-            found |= _leaves(each.composite.fields, base + each.offset, f"{name}.", version)
+            found |= leaves(each.composite.fields, base + each.offset, f"{name}.", version)
         else:
             found[name] = (each, base + each.offset, version)
     return found
 
 
-def _type_of(field: FieldLayout) -> np.dtype[Any]:
+def column_type(field: FieldLayout) -> np.dtype[Any]:
     """The type of a column, in the byte order of the field."""
     if field.kind == "chars":
         return np.dtype(f"S{field.length}")
@@ -80,7 +80,7 @@ class Headers:
             values[self._whole] = int(constant or 0)
         elif self._whole.any():
             rows = self._gather(self._offsets[self._whole] + member.offset, member.primitive.size)
-            values[self._whole] = np.ascontiguousarray(rows).view(_type_of(member))[:, 0].astype(np.int64)
+            values[self._whole] = np.ascontiguousarray(rows).view(column_type(member))[:, 0].astype(np.int64)
         return values
 
     @cached_property
@@ -94,7 +94,7 @@ class Headers:
     def columns(self, message_name: str, names: Sequence[str] | None) -> dict[str, Any]:
         """The columns of that message's fields."""
         layout = self._schema.layout(message_name)
-        known = _leaves(layout.fields, 0, "", 0)
+        known = leaves(layout.fields, 0, "", 0)
         wanted = list(known) if names is None else list(names)
         for name in wanted:
             if name not in known:
@@ -133,7 +133,7 @@ class Headers:
         field, offset, since = leaf
         if field.presence == "constant":
             return np.full(len(blocks), field.constant)
-        made = _type_of(field)
+        made = column_type(field)
         column = np.empty(len(blocks), made)
         present = versions >= since
         if not present.all():

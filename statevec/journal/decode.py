@@ -94,14 +94,18 @@ class EntryDecoder:
         """Everything an entry says, decoded."""
         found: dict[str, Any] = {name: getattr(entry, name) for name in HEADER_NUMBERS}
         found |= {"kind": entry.kind_name, "outcome": entry.outcome_name, "outcome_code": entry.outcome}
-        reason = reason_of(entry.outcome, self._rejections, self._invariants)
-        if reason and entry.kind in (COMMAND, TIMER):
+        reason = self.reason(entry)
+        if reason:
             found["rejection" if entry.outcome > 0 else "fault"] = reason
         found |= {"gap": entry.gap, "hash": hex64(entry.hash), "digest": hex64(entry.digest)}
         found["input"] = self.input(entry)
         found["outputs"] = [self.output(output) for output in entry.outputs()]
         found["changes"] = [self.change(change) for change in entry.changes()]
         return found
+
+    def reason(self, entry: Entry) -> str:
+        """Why a command or timer was rejected or faulted, empty when it was not."""
+        return reason_of(entry.outcome, self._rejections, self._invariants) if entry.kind in (COMMAND, TIMER) else ""
 
     def input(self, entry: Entry) -> dict[str, Any] | None:
         """The input's message and fields; None where the entry has none."""

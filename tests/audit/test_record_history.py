@@ -1,0 +1,123 @@
+"""The history of a record is what every delta says about its key, newest first, with and without snapshots."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from statevec.audit.record_history import RecordHistory, UnknownRecordError
+from statevec.cli.main import run_command
+from statevec.ipc.kernel import plain
+from statevec.journal.column_layout import CHANGES
+from statevec.journal.reader import JournalReader
+from statevec.journal.search import Needle, Needles, Search
+from statevec.journal.search_kernels import search
+from statevec.roles.snapshot import capture, write_snapshot
+from tests.audit.decoded_history import DecodedHistory
+from tests.audit.recorded_instance import RecordedInstance
+from tests.snapshot.histories import desk_history, followed, hedge_history
+
+KEYS_COMPARED = 4
+HISTORIES = {"desk": (desk_history, "positions"), "hedge": (hedge_history, "orders")}
+
+
+@pytest.fixture
+def seed() -> int:
+    made = random.randrange(1 << 30)
+    print(f"seed={made}")
+    return made
+
+
+def expected(oracle: DecodedHistory, table: str) -> dict[int, list[dict[str, Any]]]:
+    """The changes of each key, newest first."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    key = oracle.key_of(oracle.entries[-1], table)
+    for change in oracle.changes(table):
+        found.setdefault(change["fields"][key], []).insert(0, change)
+    return found
+
+
+def compare(recorded: RecordedInstance, table: str, changes: dict[int, list[dict[str, Any]]]) -> None:
+    for key, wanted in list(changes.items())[:KEYS_COMPARED]:
+        found = RecordHistory(recorded.instance, table, key).find(1_000)
+        for name in ("operation", "version", "row", "fields"):
+            assert [getattr(each, name) for each in found.versions] == [each[name] for each in wanted], (key, name)
+        assert [each.entry.sequence for each in found.versions] == [each["sequence"] for each in wanted]
+        assert found.ended == "no record of that key was there before"
+        for newer, older, version in zip(wanted, wanted[1:], found.versions, strict=False):
+            if newer["operation"] == "updated":
+                before, after = older["fields"], newer["fields"]
+                names = [name for name in after if before.get(name) != after[name]]
+                assert version.changed == {name: (before.get(name), after[name]) for name in names}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_history_has_every_change_of_the_key(tmp_path: Path, seed: int, name: str) -> None:
+    """A cutover in which fields are added, records that end, records inserted again: all in these histories."""
+    make, table = HISTORIES[name]
+    recorded = make(tmp_path, seed)
+    changes = expected(DecodedHistory(recorded.instance), table)
+    assert changes
+    compare(recorded, table, changes)
+    for sequence in (recorded.execution.sequence // 2, recorded.execution.sequence):
+        write_snapshot(recorded.instance, capture(followed(recorded, sequence)), lambda: True)
+        compare(recorded, table, changes)
+
+
+def test_a_record_of_the_same_key_that_was_deleted_comes_before_the_insertion(tmp_path: Path, seed: int) -> None:
+    recorded = desk_history(tmp_path, seed)
+    changes = expected(DecodedHistory(recorded.instance), "engine_timers")
+    assert any([each["operation"] for each in found].count("inserted") > 1 for found in changes.values())
+    compare(recorded, "engine_timers", changes)
+
+
+def test_a_limit_shows_the_newest(tmp_path: Path, seed: int) -> None:
+    recorded = desk_history(tmp_path, seed)
+    for key, wanted in expected(DecodedHistory(recorded.instance), "positions").items():
+        found = RecordHistory(recorded.instance, "positions", key).find(2)
+        assert [each.entry.sequence for each in found.versions] == [each["sequence"] for each in wanted[:2]]
+        assert (found.ended == "") == (len(wanted) > 2)
+
+
+def test_a_table_or_key_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path, seed: int) -> None:
+    instance = desk_history(tmp_path, seed).instance
+    with pytest.raises(UnknownRecordError, match=r"no table 'orders'; there are: .*positions"):
+        RecordHistory(instance, "orders", 1).find()
+    for key in (999, 1 << 40, -1):
+        with pytest.raises(UnknownRecordError, match=f"no record of that key was ever changed here: .*key={key};"):
+            RecordHistory(instance, "positions", key).find()
+
+
+def test_the_command_says_what_changed_and_because_of_what(
+    tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recorded = desk_history(tmp_path, seed)
+    changes = expected(DecodedHistory(recorded.instance), "positions")
+    key = next(iter(changes))
+    at = ["--instance", str(recorded.instance.directory)]
+    capfd.readouterr()  # what making the history said
+    assert run_command(["history", "positions", str(key), *at, "--format", "json"]) == 0
+    said = msgspec.json.decode(capfd.readouterr().out)
+    assert said["versions"][0]["sequence"] == changes[key][0]["sequence"]
+    assert said["versions"][-1]["input"]["message"] == "Quote"
+    assert run_command(["history", "positions", str(key), *at, "--limit", "1"]) == 0
+    text = capfd.readouterr().out
+    assert "decided by  desk@2.0.1" in text
+    assert f"statevec explain {changes[key][0]['sequence']}" in text
+    assert run_command(["history", "positions", "none", *at]) == 2
+    assert "a key is a number" in capfd.readouterr().err
+
+
+def test_the_plain_kernel_finds_the_same(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = desk_history(tmp_path, seed)
+    reader = JournalReader(recorded.instance.journal_directory)
+    needles = Needles(recorded.plugin.schema, [Needle(CHANGES, 4, 0, (3).to_bytes(4, "little"))])
+    finds = Search(reader, lambda version: needles).forward(0)
+    assert finds[0]
+    monkeypatch.setattr("statevec.journal.search.search", plain(search))
+    assert Search(reader, lambda version: needles).forward(0) == finds
+    assert Search(reader, lambda version: needles, room=1).forward(0) == (finds[0][:1], False)
