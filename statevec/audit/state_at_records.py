@@ -54,7 +54,7 @@ class RecordNames:
         if enum is None:
             return plain_value(value)
         found = enum._value2member_map_.get(value)
-        return value if found is None else found.name  # type: ignore[attr-defined]
+        return value if found is None else found.name
 
     def key_field(self, table: int) -> str:
         """Name of the field that is the key."""
