@@ -6,7 +6,8 @@
 
 Invariants
     A segment goes only when a snapshot that was read back and verified lies behind it, and every registered reader too:
-    each gateway that has a directory or is configured (rule 8). The last segment stays.
+    each gateway that has a directory or is configured (rule 8), whose cursor is made durable before. The last segment
+    stays.
     With a cold directory every segment is readable somewhere at any moment: it is removed only after the archived one
     was read back. Without one segments go only when `delete` says so.
 
@@ -19,6 +20,7 @@ A crash leaves a segment in both places at most, or a temporary file; the next r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +47,18 @@ from statevec.journal.cold_segments import (
     write_cold_segment,
 )
 from statevec.journal.decode import hex64
-from statevec.journal.disk import make_directory, read_file, remove, replace_file, sync_directory
+from statevec.journal.disk import (
+    make_directory,
+    open_file,
+    read_file,
+    remove,
+    replace_file,
+    sync_directory,
+    sync_file,
+)
 from statevec.journal.journaler import start_of_journaling
 from statevec.journal.segments import SegmentFile, list_segments
-from statevec.roles.cursor import Cursor, read_cursor
+from statevec.roles.cursor import CURSOR_FILE, Cursor, read_cursor
 from statevec.roles.events import Speaker
 from statevec.roles.snapshot import KEEP, snapshots_locked, usable_snapshots
 
@@ -111,6 +121,8 @@ def retain(instance: Instance, *, keep: int = KEEP, cold: Path | None = None, de
     if cold is not None and delete:
         raise RetentionError("segments are either archived or deleted: give a cold directory, or delete")
     with snapshots_locked(instance):
+        if cold is not None or delete:
+            _make_cursors_durable(instance)
         floor, snapshot = find_floor(instance, keep)
         segments = list_segments(instance.journal_directory, instance.genesis.unit)
         going = [segment for segment in segments[:-1] if segment.end <= floor.position]
@@ -182,6 +194,23 @@ def _cursors(instance: Instance) -> dict[str, Cursor]:
     if instance.gateways_directory.is_dir():
         names |= {path.name for path in instance.gateways_directory.iterdir() if path.is_dir()}
     return {name: read_cursor(instance.gateways_directory / name) for name in sorted(names)}
+
+
+def _make_cursors_durable(instance: Instance) -> None:
+    """In `memory` mode no acknowledgement waits for the disk: after power loss a gateway would need older segments."""
+    if not instance.gateways_directory.is_dir():
+        return
+    for directory in instance.gateways_directory.iterdir():
+        try:
+            file = open_file(directory / CURSOR_FILE, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            sync_file(file, directory / CURSOR_FILE)
+        finally:
+            os.close(file)
+        sync_directory(directory)
+    sync_directory(instance.gateways_directory)
 
 
 def _remove_snapshots_before(instance: Instance, sequence: int) -> None:
