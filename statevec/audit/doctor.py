@@ -1,10 +1,11 @@
 """`examine(directory)`: everything about an instance that can be wrong, looked at without a lock and without writing.
 
     identity ─► leader, halt mark, epoch, file system ─► journal, cursors, snapshots, store (`examine_journal`)
+             ─► archive, files, shared memory (`examine_archive`, `examine_files`, `examine_memory`)
              ─► findings, each with what to do
 
 Invariants
-    Nothing is written or locked; `cut_torn_tail`, which takes the lock, is the only repair.
+    Nothing is written or locked (`repair` does that).
     A finding that depends on a leader's work in progress is none: a journal's tail is not judged while somebody leads.
     One thing that cannot be looked at does not keep the others from being looked at.
 
@@ -19,26 +20,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from statevec.audit.examine_archive import examine_archive
+from statevec.audit.examine_files import examine_files
 from statevec.audit.examine_journal import (
-    everywhere_durable,
     examine_journal,
     examine_snapshots,
     examine_store,
-    journal_start,
 )
+from statevec.audit.examine_memory import examine_memory
 from statevec.audit.finding import Finding, count_problems, fine, note, problem
 from statevec.engine.instance import (
     FILE_SYSTEMS,
     Instance,
     InstanceError,
-    LeaderLock,
     LeaderRecord,
     file_system_of,
     open_instance,
 )
 from statevec.ipc.process_identity import START_TOLERANCE_MS, started_ms
-from statevec.journal.halt_mark import halting_on_failed_sync
-from statevec.journal.recovery import recover
+from statevec.roles.standing_by import log_identity
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Examination:
         }
 
 
-def examine(directory: Path) -> Examination:
-    """Look at the instance in `directory`."""
+def examine(directory: Path, cold: Path | None = None) -> Examination:
+    """Look at the instance in `directory`, and at its archived segments in `cold`."""
     try:
         instance = open_instance(directory)
     except InstanceError as error:
@@ -86,6 +86,9 @@ def examine(directory: Path) -> Examination:
     findings += examine_journal(instance, led)
     findings += examine_snapshots(instance)
     findings += examine_store(instance)
+    findings += examine_archive(instance, cold)
+    findings += examine_files(instance, led)
+    findings += examine_memory(instance, led)
     return Examination(instance.directory, instance, led, findings)
 
 
@@ -113,11 +116,28 @@ def _examine_leader(instance: Instance, leader: LeaderRecord | None, led: bool) 
         return [note("no engine ever led this instance", where)]
     who = f"process {leader.pid} on {leader.host} since {leader.since}, epoch {leader.epoch}"
     if led:
+        seen = log_identity(instance)
+        if leader.log and leader.epoch and seen != leader.log:
+            what = f"led by {who}, with another log: leads with {leader.log}, here is {seen or 'none'}"
+            remedy = "look at it where the leader runs (same boot and /dev/shm); see who removed the log"
+            return [problem(what, where, remedy)]
         return [fine(f"led by {who}", where)]
     if leader.host != socket.gethostname():
         remedy = "look at it on that host; elsewhere shared memory and processes are not to be seen"
         return [note(f"last led on another host: {who}", where, remedy)]
+    begun = _epoch_begun(instance)
+    if begun is not None and leader.epoch > begun:
+        what = f"leader.json is of epoch {leader.epoch}, the file epoch says {begun}: not of one time"
+        return [problem(what, where, "restore both from one copy; identities of outputs must never come again")]
     return [fine(f"nobody leads; the last was {who}", where)]
+
+
+def _epoch_begun(instance: Instance) -> int | None:
+    """The epoch that was begun last, None where that cannot be told."""
+    try:
+        return instance.read_epoch()
+    except (InstanceError, OSError):
+        return None
 
 
 def _examine_halt(instance: Instance) -> list[Finding]:
@@ -134,16 +154,3 @@ def _examine_epoch(instance: Instance) -> list[Finding]:
         return [fine(f"epoch {instance.read_epoch()}", where)]
     except (InstanceError, OSError) as error:
         return [problem(str(error), where, "restore it from a copy")]
-
-
-def cut_torn_tail(instance: Instance) -> int:
-    """Cut what recovery would cut behind the journal's end, with the instance's lock; how many bytes.
-
-    Raises `LeaderActiveError` while somebody leads, `JournalError` for damage that is no torn tail, and whatever keeps
-    from telling what was durable (a damaged cursor, a log that is not to be attached): nothing is changed then.
-    """
-    with LeaderLock(instance.directory), halting_on_failed_sync(instance.halt_path):
-        instance.refuse_when_halted()
-        durable = everywhere_durable(instance)
-        end = recover(instance.journal_directory, start=journal_start(instance), durable=durable)
-    return end.used - end.position

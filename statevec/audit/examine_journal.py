@@ -7,7 +7,8 @@ A crash leaves nothing.
 from __future__ import annotations
 
 from statevec.audit.finding import Finding, fine, note, problem
-from statevec.engine.instance import Instance
+from statevec.engine.deciders import deciders
+from statevec.engine.instance import PLUGINS_DIRECTORY, Instance
 from statevec.engine.snapshot_file import SnapshotError, list_snapshots, verify_file
 from statevec.engine.store import PluginStore, StoreError
 from statevec.ipc.log import LogError, attach_log
@@ -15,7 +16,7 @@ from statevec.ipc.segment import SHARED_MEMORY, SegmentError
 from statevec.journal.errors import JournalDamagedError, JournalError
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import GENESIS, JournalEnd, JournalStart, find_end
-from statevec.journal.segments import list_segments
+from statevec.journal.segments import SegmentFile, contiguous_segments, list_segments
 from statevec.roles.cursor import Cursor, CursorError, read_cursor
 from statevec.roles.snapshot import snapshots_durable
 from statevec.roles.takeover import known_durable
@@ -36,15 +37,30 @@ def journal_start(instance: Instance) -> JournalStart:
     raise JournalError(f"journal begins at position={segments[0].first}, and no whole snapshot lies behind that")
 
 
+def segments_at_hand(instance: Instance) -> list[SegmentFile]:
+    """The journal's segments up to the first that does not fit; none where a name is wrong, which is said elsewhere."""
+    try:
+        return contiguous_segments(instance.journal_directory, instance.genesis.unit)[0]
+    except JournalError:
+        return []
+
+
+def has_log(instance: Instance) -> bool:
+    """Whether something in shared memory has the name of the instance's log."""
+    return (SHARED_MEMORY / instance.segment_name("log")[1:]).exists()
+
+
 def everywhere_durable(instance: Instance) -> int:
     """The highest position that anything saw durable, as recovery would ask it (rule 9).
 
     Raises `CursorError`, `SegmentError` or `LogError` where one that knows cannot be asked: then nobody may cut.
     """
-    if not (SHARED_MEMORY / instance.segment_name("log")[1:]).exists():
-        return known_durable(instance, None, instance.leader())
-    with attach_log(instance.instance_id, owner=instance.owner) as log:
+    log = attach_log(instance.instance_id, owner=instance.owner) if has_log(instance) else None
+    try:
         return known_durable(instance, log, instance.leader())
+    finally:
+        if log is not None:
+            log.close()
 
 
 def examine_journal(instance: Instance, led: bool) -> list[Finding]:
@@ -83,16 +99,21 @@ def examine_cursors(instance: Instance, end: JournalEnd) -> list[Finding]:
             remedy = f"settle with the outside what went out, then: rm {directory / 'cursor'}"
             findings.append(problem(str(error), directory, remedy))
             continue
-        findings.append(_examine_cursor(cursor, reader, end, directory.name, str(directory)))
+        findings.append(_examine_cursor(cursor, reader, end, directory.name, str(directory), has_log(instance)))
     return findings
 
 
-def _examine_cursor(cursor: Cursor, reader: JournalReader, end: JournalEnd, name: str, where: str) -> Finding:
+def _examine_cursor(
+    cursor: Cursor, reader: JournalReader, end: JournalEnd, name: str, where: str, logged: bool
+) -> Finding:
     if cursor.sequence == 0:
         return fine(f"gateway {name} has acknowledged nothing yet", where)
     if cursor.position >= end.position:
         what = f"gateway {name} is beyond the journal: cursor={cursor.position} journal={end.position}"
-        return note(what, where, "nothing while the log is in shared memory; else settle it with the outside")
+        if logged:
+            return note(what, where, "nothing: the log in shared memory has more than the journal; start an engine")
+        remedy = f"settle with the outside what went out after the journal's end, then: rm {where}/cursor"
+        return problem(what, where, remedy)
     try:
         entry = reader.read(cursor.position)
     except JournalError as error:
@@ -105,7 +126,7 @@ def _examine_cursor(cursor: Cursor, reader: JournalReader, end: JournalEnd, name
 
 
 def examine_snapshots(instance: Instance) -> list[Finding]:
-    """Whether each snapshot is whole."""
+    """Whether each snapshot is whole, and of this instance; whether the journal reaches it `examine_journal` says."""
     findings = []
     for path in list_snapshots(instance.snapshots_directory):
         try:
@@ -113,6 +134,10 @@ def examine_snapshots(instance: Instance) -> list[Finding]:
         except (SnapshotError, OSError) as error:
             remedy = "nothing: recovery takes the next older one; keep it for a look, or remove it"
             findings.append(problem(str(error), path, remedy))
+            continue
+        if header.instance_id != instance.genesis.instance_id:
+            what = f"snapshot of another instance: id={header.instance_id} expected={instance.genesis.instance_id}"
+            findings.append(problem(what, path, "nothing: recovery passes it over; move it to where it belongs"))
             continue
         findings.append(fine(f"snapshot at sequence {header.sequence} is whole", path))
     return findings
@@ -129,4 +154,20 @@ def examine_store(instance: Instance) -> list[Finding]:
             findings.append(problem(str(error), version.directory, "restore that directory from a copy"))
             continue
         findings.append(fine(f"stored version {version}", version.directory))
+    return findings + _examine_deciders(instance, {version.content_hash for version in store.versions()})
+
+
+def _examine_deciders(instance: Instance, stored: set[str]) -> list[Finding]:
+    """Whether each version that the journal names is in the store."""
+    try:
+        decided = deciders(instance)
+    except (JournalError, OSError):
+        return []  # what is wrong with the journal was said
+    findings = []
+    for content_hash in dict.fromkeys(each.content_hash for each in decided):
+        if content_hash and content_hash not in stored:
+            first = next(each.first for each in decided if each.content_hash == content_hash)
+            what = f"the version that decided from sequence {first} on is not in the store: content_hash={content_hash}"
+            remedy = "restore its directory from a copy, or run: statevec plugin add with the same files"
+            findings.append(problem(what, instance.directory / PLUGINS_DIRECTORY, remedy))
     return findings

@@ -15,25 +15,32 @@ import click
     type=click.Path(path_type=Path, file_okay=False),
     help="The instance's directory.",
 )
-@click.option("--repair", is_flag=True, help="First cut a torn tail of the journal; the instance must not be led.")
+@click.option("--repair", is_flag=True, help="First put in order what is safe to; the instance must not be led.")
+@click.option(
+    "--cold", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Archived segments, to be read too."
+)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def doctor(directory: Path, repair: bool, form: str) -> int:
+def doctor(directory: Path, repair: bool, cold: Path | None, form: str) -> int:
     """Look at an instance, led or not: nothing is locked or written without --repair.
 
-    Exit status 1 when there is a problem.
+    --repair cuts a torn tail, removes temporary files of dead writers, sets damaged snapshots aside where another start
+    is sound, and removes counters of dead processes; it says each thing. Exit status 1 when there is a problem.
     """
     import msgspec
 
-    from statevec.audit.doctor import cut_torn_tail, examine
+    from statevec.audit.doctor import examine
+    from statevec.audit.repair import repair as repair_instance
     from statevec.engine.instance import open_instance
 
-    cut = cut_torn_tail(open_instance(directory)) if repair else 0
-    found = examine(directory)
+    done = repair_instance(open_instance(directory)) if repair else []
+    found = examine(directory, cold)
     if form == "json":
-        click.echo(msgspec.json.encode({**found.to_dict(), "cut_bytes": cut}).decode())
+        click.echo(msgspec.json.encode({**found.to_dict(), "repaired": done}).decode())
         return int(found.problems > 0)
-    if repair:
-        click.echo(f"cut {cut} bytes")
+    for action in done:
+        click.echo(f"repaired {action}")
+    if repair and not done:
+        click.echo("nothing to repair")
     for each in found.findings:
         click.echo(f"{each.severity:<8} {each.where}: {each.what}")
         if each.remedy:

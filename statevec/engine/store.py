@@ -103,7 +103,7 @@ class PluginStore:
     def keep(self, loaded: LoadedPlugin) -> StoredVersion:
         """Keep the files of a loaded plugin, durably, unless they are there."""
         target = self.directory / loaded.content_hash
-        with self._locked():
+        with self.locked():
             if target.is_dir():
                 self._verify(loaded.content_hash)
             else:
@@ -204,7 +204,7 @@ class PluginStore:
         sync_directory(target.parent)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Two writers, one after the other: they must not both find that a name@version is free."""
         make_directory(self.directory)
         descriptor = open_directory(self.directory)

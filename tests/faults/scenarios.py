@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from statevec.audit.doctor import cut_torn_tail
+from statevec.audit.repair import repair
 from statevec.audit.verify import verify_instance
 from statevec.engine.instance import (
     InstanceError,
@@ -259,7 +259,7 @@ def torn(directory: Path) -> None:
 def cut(directory: Path) -> None:
     instance = open_instance(directory / "instance")
     resume(instance)
-    cut_torn_tail(instance)
+    repair(instance)
 
 
 def finish_cut(directory: Path) -> None:

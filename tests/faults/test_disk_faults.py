@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from statevec.audit.doctor import cut_torn_tail
+from statevec.audit.repair import repair
 from statevec.engine.instance import HaltedError, open_instance
 from statevec.journal.disk import DiskError, open_directory, read_file, remove_tree, replace_file
 from statevec.roles.halted import resume
@@ -53,11 +53,11 @@ def test_a_failed_fsync_of_a_repair_leaves_the_mark(tmp_path: Path) -> None:
     instance = open_instance(tmp_path / "instance")
     fault = Fault(Call("fsync", f"{tmp_path.name}/{SEGMENT}", 1), errno.EIO)
     with Injector([tmp_path]).watching(fault), pytest.raises(DiskError, match="fsync failed: EIO"):
-        cut_torn_tail(instance)
+        repair(instance)
     with pytest.raises(HaltedError, match="fsync failed: EIO"):
-        cut_torn_tail(instance)
+        repair(instance)
     resume(instance)
-    assert cut_torn_tail(instance) == 0, "the first attempt wrote the zeros"
+    assert repair(instance) == [], "the first attempt wrote the zeros"
 
 
 def test_a_job_that_passes_over_a_failure_is_noticed(tmp_path: Path) -> None:
