@@ -72,15 +72,15 @@ def _flow(sample: Sample, rates: Rates) -> list[Text]:
     seen = rates.observed.entries
     if rates.observed.unseen:
         line.append(f"   ({seen / (seen + rates.observed.unseen):.0%} of them looked at)", DIM)
-    return [line, _latency("now", rates.observed.latency), _latency("since start", sample.observed.latency)]
+    return [line, _latency("now", rates.observed.latency), _latency("all", sample.observed.latency)]
 
 
 def _latency(when: str, histogram: Histogram) -> Text:
-    line = Text(f"latency {when:<12}")
+    line = Text(f"latency {when}  ")
     if histogram.count == 0:
         return line.append("no input seen", DIM)
-    figures = [f"{name} {duration(histogram.percentile(part)):<9}" for name, part in PERCENTILES.items()]
-    return line.append(" ".join(figures)).append(f" max {duration(histogram.highest)}")
+    figures = [f"{name} {duration(histogram.percentile(part)):<8} " for name, part in PERCENTILES.items()]
+    return line.append("".join(figures)).append(f"max {duration(histogram.highest)}")
 
 
 def _positions(sample: Sample) -> list[Text]:

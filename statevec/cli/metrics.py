@@ -1,0 +1,41 @@
+"""`statevec metrics`: an instance's figures for Prometheus, on a port or once on standard output."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import click
+
+PORT = 9464
+ONCE_SECONDS = 0.2
+
+
+@click.command()
+@click.option("--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 lets the system choose."
+)
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--once", is_flag=True, help="Print what a scrape would get, and end.")
+def metrics(instance: str, port: int, address: str, once: bool) -> None:
+    """Export an instance's metrics until SIGTERM. Changes nothing and takes no lock; the list is in docs/live.md."""
+    from statevec.engine.instance import open_instance
+
+    try:
+        from statevec.roles.metrics import MetricsExporter
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is not installed: pip install 'statevec[metrics]'") from error
+    stop = threading.Event()
+    with MetricsExporter(open_instance(instance)) as exporter:
+        exporter.look()
+        if once:
+            time.sleep(ONCE_SECONDS)
+            exporter.look()
+            click.echo(exporter.text(), nl=False)
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        click.echo(f"http://{address}:{exporter.serve(address, port)}/metrics")
+        stop.wait()
