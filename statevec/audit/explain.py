@@ -114,7 +114,7 @@ class Explainer:
     def _head(self, following: Following, entry: Entry, version: VersionInWords) -> dict[str, Any]:
         """The fields that do not depend on the run."""
         plugin = version.plugin
-        since = self._search.since(entry)
+        since = self._search.since(entry, following.versions.history)
         decided = Decided(
             plugin.name, plugin.version, plugin.content_hash, entry.logic_version, since.sequence, since.kind
         )

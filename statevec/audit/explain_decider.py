@@ -14,6 +14,7 @@ from functools import cached_property
 
 from statevec.audit.state_at_log import RecordedLog
 from statevec.engine.deciders import next_change
+from statevec.engine.versions import VersionHistory
 from statevec.journal.entry_layout import LEADERSHIP
 from statevec.journal.entry_view import Entry
 from statevec.journal.reader import make_cursor
@@ -44,8 +45,10 @@ class DeciderSearch:
         self._changes: dict[int, list[_Change]] = {}
         self._firsts: dict[int, int] = {}
 
-    def since(self, entry: Entry) -> Since:
-        """Since when the version that decided `entry` had been deciding then."""
+    def since(self, entry: Entry, history: VersionHistory) -> Since:
+        """Since when the version that decided `entry` had been deciding then; `history` is that before the entry."""
+        if len(history.deciders) < 2:
+            return self._named(self._log.first_sequence)
         unit = self._log.unit
         start = entry.position // unit * unit
         first = entry.sequence

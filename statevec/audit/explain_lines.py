@@ -23,12 +23,15 @@ class SourceLines:
     def __init__(self, plugin: LoadedPlugin) -> None:
         self._lines = plugin.path.read_text(encoding="utf-8").splitlines()
         self._layout = SourceLayout(plugin.source.tree)
+        self._texts: dict[int, str] = {}
         self.file = plugin.path.name
 
     def text(self, line: int) -> str:
         """The statement, or the head of the compound one, in one line."""
-        first, last = self._layout.statements.get(line, (line, line))
-        return " ".join(each.strip() for each in self._lines[first - 1 : last])
+        if line not in self._texts:
+            first, last = self._layout.statements.get(line, (line, line))
+            self._texts[line] = " ".join(each.strip() for each in self._lines[first - 1 : last])
+        return self._texts[line]
 
 
 def call_to_dict(call: Call, source: SourceLines) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class RecordNames:
         self.tables = tables_of(plugin)
         self.numbers = {spec.name: number for number, spec in self.tables.items()}
         self._enums = enums_of(plugin)
+        self._spoken: dict[int, list[str]] = {}
+        """By table, the fields whose values are not shown as they are."""
 
     def fields(self, table: int, image: bytes | memoryview) -> dict[str, Any]:
         """A record's fields by name from its bytes."""
@@ -45,8 +47,14 @@ class RecordNames:
 
     def named(self, table: int, fields: dict[str, Any]) -> dict[str, Any]:
         """Fields with the names of enums' values, and text as text."""
-        name = self.tables[table].name
-        return {field: self.value(name, field, value) for field, value in fields.items()}
+        spec = self.tables[table]
+        if table not in self._spoken:
+            kinds = [(each.name, each.kind) for each in spec.record.fields]
+            spoken = [name for name, kind in kinds if (spec.name, name) in self._enums or kind.startswith("char")]
+            self._spoken[table] = spoken
+        for field in self._spoken[table]:
+            fields = fields | {field: self.value(spec.name, field, fields[field])}
+        return fields
 
     def value(self, table: str, field: str, value: Any) -> Any:
         """One field's value as people see it."""

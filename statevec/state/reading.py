@@ -31,8 +31,8 @@ class RecordView:
 
 def read_fields(record: RecordLayout, image: bytes | memoryview) -> dict[str, Any]:
     """The fields of a record from its bytes (an image of a delta, say); `char[n]` as bytes without trailing zeros."""
-    values = np.frombuffer(image, record.dtype, count=1)[0]
-    return {field.name: values[field.name].item() for field in record.fields}
+    values = np.frombuffer(image, record.dtype, count=1)[0].item()
+    return dict(zip(record.by_name, values, strict=True))
 
 
 def read_row(region: Region, table: TableLayout, number: int) -> RecordView | None:
