@@ -29,6 +29,7 @@ test: check  ## everything that must hold
 torture: $(STAMP)  ## a thousand kills of every process, at every point and at random; about half an hour
 	$(PYTHON) -m tools.kill_matrix --kills 1000 --format json
 	$(PYTHON) -m tools.disk_faults --format json
+	$(PYTHON) -m tools.power_loss --cuts 5000 --format json
 
 bench: $(STAMP)  ## the figures of docs/measure.md into bench/results/
 	$(PYTHON) -m pip install -q -e '.[bench]'

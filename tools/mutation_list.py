@@ -16,6 +16,7 @@ RUNNING = "tests/roles/test_running_engine.py"
 STANDBY = "tests/roles/test_standby.py"
 TIME = "tests/engine/test_time.py"
 INSTANCE = "tests/roles/test_instance.py"
+POWER = "tests/power_loss/test_power_loss.py"
 FAULTS = "tests/faults/test_disk_faults.py"
 
 
@@ -118,6 +119,11 @@ MUTATIONS = [
         "tests/snapshot/test_retention.py::test_a_gateway_holds_what_it_has_not_acknowledged",
     ),
     Mutation(
+        8, "take segments away behind a cursor that power loss takes back", "statevec/roles/retention.py",
+        "        if cold is not None or delete:\n            _make_cursors_durable(instance)\n", "",
+        POWER,
+    ),
+    Mutation(
         9, "do not look behind a bad entry", "statevec/journal/reader.py",
         "            if segment.end > position:\n                beyond",
         "            if segment.end < position:\n                beyond",
@@ -146,6 +152,18 @@ MUTATIONS = [
         "tests/journal/test_segments.py::test_the_steps_of_making_a_segment_come_in_their_order",
     ),
     Mutation(
+        10, "lose a segment's name with the power, and what was released in it", "statevec/journal/segments.py",
+        "    sync_directory(directory)\n    return SegmentFile(path, first, size)",
+        "    return SegmentFile(path, first, size)",
+        POWER,
+    ),
+    Mutation(
+        11, "release what is not durable yet", "statevec/journal/journaler_kernels.py",
+        "    kill_point(BEFORE_FDATASYNC)\n    answer",
+        "    log.store_release(RELEASED_BY_JOURNALER, block.load_i64(layout.WRITTEN_POSITION))\n    answer",
+        POWER,
+    ),
+    Mutation(
         11, "take over a log that a disk error halted", "statevec/roles/halted.py",
         "    if log is not None and load_acquire(log.region, log_layout.HALTED) != 0:", "    if log is None:",
         f"{FAULTS}::test_an_engine_whose_disk_fails_releases_nothing_more_and_loses_nothing[full disk]",
@@ -170,6 +188,16 @@ MUTATIONS = [
         12, "name a snapshot before its position is durable", "statevec/roles/snapshot.py",
         "            while not is_durable():", "            while is_durable() is None:",
         f"{SNAPSHOTS}::test_the_final_name_comes_only_when_the_position_is_durable",
+    ),
+    Mutation(
+        12, "remove the last snapshot before the next one's name is durable", "statevec/roles/snapshot.py",
+        "        sync_directory(directory)\n        for old", "        for old",
+        POWER,
+    ),
+    Mutation(
+        12, "name a snapshot before its bytes are durable", "statevec/engine/snapshot_file.py",
+        "        sync_file(descriptor, path)\n", "",
+        POWER,
     ),
     Mutation(
         12, "use a snapshot of another history", "statevec/roles/snapshot.py",
@@ -207,6 +235,17 @@ MUTATIONS = [
         14, "do not persist the epoch", "statevec/roles/leader.py",
         "        self.instance.begin_epoch(self.epoch)\n", "",
         "tests/roles/test_engine_process.py::test_an_engine_started_again_goes_on_where_it_ended",
+    ),
+    Mutation(
+        14, "do not wait until the epoch is durable", "statevec/engine/instance.py",
+        '        replace_file(self.directory / EPOCH_FILE, b"%d\\n" % epoch)',
+        '        replace_file(self.directory / EPOCH_FILE, b"%d\\n" % epoch, durable=False)',
+        POWER,
+    ),
+    Mutation(
+        14, "do not make the epoch's new name durable", "statevec/journal/disk.py",
+        "    if durable:\n        sync_directory(path.parent)", "    assert durable is not None",
+        POWER,
     ),
     Mutation(
         15, "make the log anew instead of adopting it", "statevec/roles/takeover.py",
@@ -250,6 +289,11 @@ MUTATIONS = [
         "        self._file.write(_cursor_of(output.entry, output.index + 1), self._durable)",
         "        self._file.write(_cursor_of(output.entry, output.index + 2), self._durable)",
         f"{RUNNING}::test_a_cursor_stands_between_two_outputs_of_one_entry",
+    ),
+    Mutation(
+        19, "acknowledge before the disk has the cursor", "statevec/roles/gateway.py",
+        "index + 1), self._durable)", "index + 1), False)",
+        POWER,
     ),
     Mutation(
         20, "lead with a clock that is behind", "statevec/roles/takeover.py",
