@@ -18,6 +18,7 @@ TIME = "tests/engine/test_time.py"
 INSTANCE = "tests/roles/test_instance.py"
 POWER = "tests/power_loss/test_power_loss.py"
 FAULTS = "tests/faults/test_disk_faults.py"
+FLIPS = "tests/audit/test_bit_flips.py"
 
 
 @dataclass(frozen=True)
@@ -294,6 +295,22 @@ MUTATIONS = [
         19, "acknowledge before the disk has the cursor", "statevec/roles/gateway.py",
         "index + 1), self._durable)", "index + 1), False)",
         POWER,
+    ),
+    Mutation(
+        12, "do not compare a snapshot with what execution gives", "statevec/audit/verify_snapshots.py",
+        "        if differs.any():", "        if False:",
+        f"{FLIPS}::test_in_the_state_of_who_takes_a_snapshot",
+    ),
+    Mutation(
+        19, "believe a cursor whose checksum is another", "statevec/roles/cursor.py",
+        "    if record != CursorRecord.of(cursor):", "    if False:",
+        f"{FLIPS}::test_in_a_cursor",
+    ),
+    Mutation(
+        19, "pass over an entry whose parts do not add up", "statevec/roles/output_reader.py",
+        "        if check_frame(target.slice(0, length), reader.load_i64(READER_ENTRY_POSITION)) != VALID:",
+        "        if False:",
+        f"{FLIPS}::test_in_the_log_in_shared_memory",
     ),
     Mutation(
         20, "lead with a clock that is behind", "statevec/roles/takeover.py",

@@ -2,7 +2,8 @@
 plugin store is used, and a snapshot where one is asked for or the journal does not reach back to genesis any more.
 
 Each entry is checked (hash, sequence, digest against the entry before) and executed by the kernel that the leader used,
-in the tier asked for. The first entry that comes out otherwise ends it: everything after would follow from that.
+in the tier asked for. The first entry that comes out otherwise ends it: everything after would follow from that. Where
+the journal passes a snapshot, its memory image is compared with the state that was executed (`verify_snapshots`).
 
 Invariants
     Instance, journal and log are only read, without a lock: a live instance goes on undisturbed, and is verified up to
@@ -20,8 +21,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from statevec.audit.difference import FieldDifference, compare_entries
+from statevec.audit.verify_snapshots import SnapshotDifference, compare_snapshot, stops
 from statevec.engine.instance import Instance, open_instance
 from statevec.engine.plugin.decoding import decoder_for
+from statevec.engine.replay import Replayed
 from statevec.engine.snapshot_file import SnapshotError
 from statevec.engine.versions import first_decider
 from statevec.journal.cold_segments import (
@@ -69,11 +72,15 @@ class Verification:
     """Chain hash (hex) of the last cold segment; empty where none was read."""
     difference: Difference | None = None
     damage: JournalDamagedError | None = None
+    snapshots: int = 0
+    """Snapshots whose image is what execution gave."""
+    snapshot_difference: SnapshotDifference | None = None
+    """The first snapshot that holds something else; the entries up to it came out the same."""
 
     @property
     def verified(self) -> bool:
-        """Whether every entry is undamaged and came out the same."""
-        return self.difference is None and self.damage is None
+        """Whether every entry is undamaged and came out the same, and so did every snapshot on the way."""
+        return self.difference is None and self.damage is None and self.snapshot_difference is None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: `digest` as 16 hex digits; from `started_at` on only what there is."""
@@ -90,6 +97,10 @@ class Verification:
             found["started_at"] = self.started_at
         if self.cold_head:
             found["cold_head"] = self.cold_head
+        if self.snapshots:
+            found["snapshots"] = self.snapshots
+        if self.snapshot_difference is not None:
+            found["snapshot_difference"] = self.snapshot_difference.to_dict()
         if self.difference is not None:
             found["difference"] = {
                 "sequence": self.difference.sequence,
@@ -123,9 +134,9 @@ def verify_journal(
     except JournalDamagedError as error:
         damage, limit = error, error.position
     reader = JournalReader(directory, unit, join_segments(cold, segments))
-    result = following.run_to(reader, limit)
+    result, entries, compared, otherwise = _run(instance, following, reader, limit)
     agreed = Verification(
-        entries=result.entries,
+        entries=entries,
         sequence=result.sequence,
         digest=result.digest,
         position=result.position,
@@ -134,6 +145,8 @@ def verify_journal(
         started_at=start.sequence,
         cold_head=cold[-1].chain_hash.hex() if cold else "",
         damage=damage,
+        snapshots=compared,
+        snapshot_difference=otherwise,
     )
     if result.difference is None or result.executed is None:
         return agreed
@@ -141,12 +154,33 @@ def verify_journal(
     fields = compare_entries(recorded, result.executed, decoder_for(following.versions.plugin))
     return replace(
         agreed,
-        entries=result.entries - 1,
+        entries=entries - 1,
         sequence=recorded.sequence - 1,
         digest=_digest_before(reader, recorded.sequence, start),
         position=recorded.position,
         difference=Difference(recorded.sequence, recorded.position, fields),
     )
+
+
+def _run(
+    instance: Instance, following: Following, reader: JournalReader, limit: int
+) -> tuple[Replayed, int, int, SnapshotDifference | None]:
+    """Execute up to `limit`, or to what differs: how that ended, entries, snapshots compared, which one differs."""
+    entries = compared = 0
+    for position, path in stops(instance, following.execution.sequence, limit):
+        result = following.run_to(reader, position)
+        entries += result.entries
+        if result.difference is not None:
+            return result, entries, compared, None
+        try:
+            otherwise = compare_snapshot(following, path)
+        except (SnapshotError, OSError):
+            continue  # damaged, or removed meanwhile: recovery does not use it, doctor says it
+        if otherwise is not None:
+            return result, entries, compared, otherwise
+        compared += 1
+    result = following.run_to(reader, limit)
+    return result, entries + result.entries, compared, None
 
 
 def _first_at_hand(start: JournalStart, cold: Sequence[ColdSegment], files: Sequence[SegmentFile]) -> JournalStart:

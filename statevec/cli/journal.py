@@ -168,6 +168,8 @@ def verify(
 ) -> None:
     """Execute an instance's journal again and compare every digest; exit status 1 where it differs or is damaged.
 
+    Snapshots that it passes are compared with the state that it has there, byte for byte.
+
     Where the journal's first segments were taken away, it begins at the oldest snapshot, and says so; with `--cold` it
     reads and executes the cold segments first, and shows the hash of the last one, to compare with one kept elsewhere.
     """
@@ -184,12 +186,18 @@ def verify(
 
 def _print_verification(found: Verification) -> None:
     for name, value in found.to_dict().items():
-        if name not in ("difference", "damage"):
+        if name not in ("difference", "damage", "snapshot_difference"):
             click.echo(f"{name:<10} {value}")
     if found.difference is not None:
         difference = found.difference
         click.echo(f"first difference at sequence={difference.sequence} position={difference.position}:")
         for field in difference.fields:
             click.echo(f"    {field.path}: recorded={field.recorded} executed={field.executed}")
+    if found.snapshot_difference is not None:
+        otherwise = found.snapshot_difference
+        click.echo(f"the snapshot at sequence={otherwise.sequence} holds something else: {otherwise.place}")
+        for field in otherwise.fields:
+            click.echo(f"    {field.path}: snapshot={field.recorded} executed={field.executed}")
+        click.echo(f"do not start from it: mv {otherwise.path} elsewhere")
     if found.damage is not None:
         click.echo(str(found.damage))

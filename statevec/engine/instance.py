@@ -220,7 +220,7 @@ def read_leader(directory: Path) -> LeaderRecord | None:
     """
     try:
         return msgspec.json.decode(read_file(directory / LEADER_FILE), type=LeaderRecord)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
@@ -294,7 +294,7 @@ def open_instance(directory: str | Path) -> Instance:
     try:
         fields = msgspec.json.decode(content)
         version = fields["format_version"]
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise InstanceError(f"{file} is damaged: {error}") from error
     if version != FORMAT_VERSION:
         raise InstanceError(

@@ -229,7 +229,7 @@ def _read_label(directory: Path) -> Label:
         return msgspec.json.decode(read_file(path), type=Label)
     except FileNotFoundError:
         raise StoreError(f"stored plugin is damaged: {path} is missing") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreError(f"stored plugin is damaged: {path}: {error}") from error
 
 

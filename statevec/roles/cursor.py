@@ -1,7 +1,7 @@
 """A gateway's durable cursor: how far its outputs were acknowledged, and the right to move it.
 
     gateways/NAME/        the gateway's own directory; flock on it is the right to be that gateway (rule 13)
-    gateways/NAME/cursor  JSON: position, epoch, sequence, digest (hex), outputs
+    gateways/NAME/cursor  JSON: position, epoch, sequence, digest (hex), outputs, and a CRC-32 of these
 
 Invariants
     `position`, `epoch`, `sequence` and `digest` name one entry; of that entry the first `outputs` outputs were
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -51,15 +52,30 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: int = 0
 
 
+class CursorRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the file says: a number of outputs that one flipped bit makes larger would lose outputs."""
+
+    cursor: Cursor
+    crc: int
+
+    @classmethod
+    def of(cls, cursor: Cursor) -> CursorRecord:
+        """The record of a cursor."""
+        return cls(cursor, zlib.crc32(msgspec.json.encode(cursor)))
+
+
 def read_cursor(directory: Path) -> Cursor:
     """The cursor in a gateway's directory; one at the beginning when there is none. Raises `CursorError`."""
     file = directory / CURSOR_FILE
     try:
-        cursor = msgspec.json.decode(read_file(file), type=Cursor)
+        record = msgspec.json.decode(read_file(file), type=CursorRecord)
     except FileNotFoundError:
         return Cursor()
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CursorError(f"{file} is damaged: {error}") from error
+    cursor = record.cursor
+    if record != CursorRecord.of(cursor):
+        raise CursorError(f"{file} is damaged: crc={record.crc} expected={CursorRecord.of(cursor).crc}")
     numbers = (cursor.position, cursor.epoch, cursor.sequence, cursor.outputs)
     if min(numbers) < 0 or cursor.position % 8:
         raise CursorError(f"{file} is damaged: position, epoch, sequence, outputs={numbers}")
@@ -95,7 +111,7 @@ class CursorFile:
             raise CursorError(f"a cursor only moves forward: from={self.cursor} to={cursor}")
         file = self.directory / CURSOR_FILE
         try:
-            replace_file(file, msgspec.json.encode(cursor), durable)
+            replace_file(file, msgspec.json.encode(CursorRecord.of(cursor)), durable)
         except OSError as error:
             raise CursorError(
                 f"{file} cannot be written: {error}; what was not acknowledged will be handed out again"

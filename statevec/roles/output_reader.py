@@ -22,7 +22,7 @@ from statevec.ipc.log_kernels import (
 )
 from statevec.ipc.memory import Region, region_at
 from statevec.ipc.python_call import PythonCall
-from statevec.journal.entry import VALID, check_entry
+from statevec.journal.entry import VALID, check_entry, check_frame
 from statevec.journal.entry_layout import OUTPUTS_LENGTH
 
 PASSED_OVER = -10
@@ -40,6 +40,8 @@ def next_with_outputs(log: Region, reader: Region, target: Region) -> int:
         if target.load_i32(OUTPUTS_LENGTH) != 0:
             position = reader.load_i64(READER_ENTRY_POSITION)
             return length if check_entry(target.slice(0, length), position) == VALID else CORRUPT_ENTRY
+        if check_frame(target.slice(0, length), reader.load_i64(READER_ENTRY_POSITION)) != VALID:
+            return CORRUPT_ENTRY  # its lengths do not add up: perhaps it has outputs
     return PASSED_OVER
 
 

@@ -148,5 +148,5 @@ def read_report(instance: Instance, candidate_hash: str) -> ShadowReport | None:
         return msgspec.json.decode(read_file(path), type=ShadowReport)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InstanceError(f"{path} is no shadow report: {error}") from error

@@ -19,7 +19,7 @@ from statevec.ipc.ring import attach_ring
 from statevec.ipc.ring_repair import RingError, records_region
 from statevec.ipc.segment import SegmentError
 from statevec.journal.entry_layout import RING_QUARANTINE
-from statevec.roles.cursor import CURSOR_FILE, Cursor, CursorError
+from statevec.roles.cursor import CURSOR_FILE, Cursor, CursorError, CursorRecord, read_cursor
 from statevec.roles.gateway import CursorDisagreesError, Gateway, Output
 from statevec.roles.producer import BACK_PRESSURED, Producer, ProducerTimeoutError
 from tests.roles.engine_harness import SCHEMA, EngineUnderTest, add
@@ -152,7 +152,7 @@ def test_an_acknowledgement_that_cannot_be_written_names_the_cursor(engine: Engi
         assert output is not None
         in_the_way = engine.instance.gateways_directory / "unwritten" / f".{CURSOR_FILE}.tmp"
         in_the_way.mkdir()
-        with pytest.raises(CursorError, match=r"gateways/unwritten/cursor cannot be written: Is a directory;"):
+        with pytest.raises(CursorError, match=r"gateways/unwritten/cursor cannot be written: open failed: EISDIR "):
             gateway.acknowledge(output)
         in_the_way.rmdir()
         assert gateway.cursor == Cursor()
@@ -188,10 +188,10 @@ def test_a_gateway_stops_where_log_and_cursor_disagree(
         right = gateway.cursor
     file = engine.instance.gateways_directory / name / CURSOR_FILE
     wrong = msgspec.structs.replace(right, **change)
-    file.write_bytes(msgspec.json.encode(wrong))
+    file.write_bytes(msgspec.json.encode(CursorRecord.of(wrong)))
     with pytest.raises(CursorDisagreesError, match=message):
         Gateway(engine.directory, name)
-    assert msgspec.json.decode(file.read_bytes(), type=Cursor) == wrong
+    assert read_cursor(file.parent) == wrong
     file.write_bytes(b"{}}")
     with pytest.raises(CursorError, match="damaged"):
         Gateway(engine.directory, name)
