@@ -17,6 +17,7 @@ COMMANDS = {
     "send": ("statevec.cli.send", "send", "Offer one input by hand and wait for its entry."),
     "status": ("statevec.cli.status", "status", "Show who leads an instance and how far it is."),
     "top": ("statevec.cli.top", "top", "Show an instance live."),
+    "plot": ("statevec.cli.plot", "plot", "Draw latency, throughput, exposure or a gap from the journal."),
     "metrics": ("statevec.cli.metrics", "metrics", "Export figures of an instance for Prometheus."),
     "alarms": ("statevec.cli.alarms", "alarms", "Watch an instance, and run a command on each alarm."),
     "journal": ("statevec.cli.journal", "journal", "List and print the entries of a journal."),
