@@ -43,6 +43,7 @@ from statevec.journal.column_values import (
     OUTPUT_FIELDS,
     OUTPUT_PART_FIELDS,
     Column,
+    beside,
     entry_columns,
     message_columns,
     plain_columns,
@@ -92,13 +93,13 @@ class Selection:
         if self.what == "record":
             spec = next(each for each in tables_of(plugin).values() if each.name == self.name)
             own = [*entry_columns(rows, CHANGE_FIELDS), *plain_columns(rows, CHANGE_PART_FIELDS)]
-            return [*own, *record_columns(spec, rows, enums_of(plugin))]
+            return beside(own, record_columns(spec, rows, enums_of(plugin)))
         message = plugin.schema.messages[self.name]
         rows = whole_messages(message, rows)
         if self.what == "input":
-            return [*entry_columns(rows, INPUT_FIELDS), *message_columns(message, rows)]
+            return beside(entry_columns(rows, INPUT_FIELDS), message_columns(message, rows))
         own = [*entry_columns(rows, OUTPUT_FIELDS), *plain_columns(rows, OUTPUT_PART_FIELDS)]
-        return [*own, *message_columns(message, rows)]
+        return beside(own, message_columns(message, rows))
 
     def known(self, plugin: LoadedPlugin) -> list[str]:
         """The names that there are."""

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from statevec.journal.column_values import Column
+from statevec.journal.column_values import TIME, Column
 from statevec.journal.errors import JournalError
 
 TIMESTAMP = "timestamp_ns"
-TIME = "time"
 
 
 class MissingArrowError(JournalError):

@@ -151,12 +151,22 @@ def take_changes(plan: Region, entry: Region, start: int, end: int) -> None:
 
 
 @kernel
+def input_template(plan: Region, entry: Region, input_length: int) -> int:
+    """What the row of an entry says about its input: see `column_layout`."""
+    message = entry.slice(entries.INPUT, input_length)
+    if entry.load_i32(entries.KIND) == entries.COMMAND:
+        return template_of(message, plan.slice(layout.PLUGIN_SCHEMA, layout.SCHEMA_SIZE))
+    template = template_of(message, plan.slice(layout.OWN_SCHEMA, layout.SCHEMA_SIZE))
+    return template + layout.OWN_TEMPLATES if template >= 0 else -1
+
+
+@kernel
 def take_entry(plan: Region, entry: Region) -> None:
     """Rows of all parts of an entry that are wanted."""
+    input_length = entry.load_i32(entries.INPUT_LENGTH)
     destination = destination_of(plan, layout.ENTRIES, 0)
     if destination != 0:
-        new_row(plan, destination, entry)
-    input_length = entry.load_i32(entries.INPUT_LENGTH)
+        new_row(plan, destination, entry).store_i64(layout.ROW_TEMPLATE, input_template(plan, entry, input_length))
     if input_length > 0:
         kind = layout.INPUTS if entry.load_i32(entries.KIND) == entries.COMMAND else layout.OWN_INPUTS
         take_message(plan, kind, entry, entries.INPUT, input_length, 0, 0)

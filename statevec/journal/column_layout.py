@@ -5,7 +5,8 @@ A row is one part of one entry: the entry itself, its input, one of its outputs,
     0     the entry's header as it is (`entry_layout`), 128 bytes
     128   of a message:  int64 block length as the message says it | its schema version | index | expires_ns
           of a record:   the header of its delta record as it is (`delta_layout`)
-          of an entry:   nothing
+          of an entry:   int64 template id of its input, OWN_TEMPLATES more where that is of the project's own schema;
+                         -1 for an input that is no message of its schema, or none
     160   the message's block, or the record's image; what a shorter block lacks is zero
 
 The plan is one block, int64 each unless said otherwise:
@@ -36,6 +37,8 @@ ROW_SCHEMA_VERSION = 136
 ROW_INDEX = 144
 ROW_EXPIRES_NS = 152
 ROW_BODY = 160
+ROW_TEMPLATE = 128
+OWN_TEMPLATES = 1 << 16
 assert ROW_PART + DELTA_IMAGE == ROW_BODY
 
 ENTRIES = 0

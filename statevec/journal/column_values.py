@@ -22,7 +22,7 @@ Arrays are copies: the rows' memory may be used again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -69,9 +69,9 @@ CHANGE_PART_FIELDS = {
     "previous_sequence": (layout.ROW_PART + entries.DELTA_PREVIOUS_SEQUENCE, "<i8"),
 }
 OPERATIONS = {entries.INSERTED: "inserted", entries.UPDATED: "updated", entries.DELETED: "deleted"}
+TIME = "time"
+"""The column that Arrow tables have beside `timestamp_ns`."""
 ENUMS_OF_FIELDS: dict[str, Mapping[int, str]] = {"kind": entries.ENTRY_KINDS, "operation": OPERATIONS}
-TAKEN = frozenset(["time", *INPUT_FIELDS, *OUTPUT_PART_FIELDS, *CHANGE_PART_FIELDS])
-"""Names of columns that do not come from a plugin; a field of such a name is called `field_NAME`."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,10 @@ class Column:
     names: Mapping[int, str] | None = None
 
 
-def free_name(name: str) -> str:
-    """The name of a plugin's field as a column, beside those that every table has."""
-    return f"field_{name}" if name in TAKEN else name
+def beside(own: list[Column], fields: list[Column]) -> list[Column]:
+    """Columns of an entry's own, then a plugin's fields; a field whose name is taken is called `field_NAME`."""
+    taken = {TIME, *(column.name for column in own)}
+    return [*own, *(replace(each, name=f"field_{each.name}") if each.name in taken else each for each in fields)]
 
 
 def strided(rows: Any, offset: int, kind: np.dtype[Any]) -> Any:
@@ -132,7 +133,7 @@ def message_columns(message: MessageLayout, rows: Any) -> list[Column]:
     """The fields of `message` in rows that are all `whole_messages`; groups and data are left out."""
     versions = strided(rows, layout.ROW_SCHEMA_VERSION, np.dtype("<i8"))
     return [
-        _message_column(free_name(name), field, offset, versions >= since, rows)
+        _message_column(name, field, offset, versions >= since, rows)
         for name, (field, offset, since) in leaves(message.fields, 0, "", 0).items()
     ]
 
@@ -169,7 +170,7 @@ def record_columns(spec: TableSpec, rows: Any, enums: Mapping[tuple[str, str], A
         values = strided(rows, layout.ROW_BODY + field.offset, kind)
         enum = enums.get((spec.name, field.name))
         names = {int(each): each.name for each in enum} if enum is not None else None
-        found.append(Column(free_name(field.name), _record_kind(field.kind, names), values, names=names))
+        found.append(Column(field.name, _record_kind(field.kind, names), values, names=names))
     return found
 
 
