@@ -87,6 +87,12 @@ class Picture:
 
 def chunks(journal: Journal, first: int | None, last: int | None) -> Iterator[dict[str, Array]]:
     """The headers of the entries `first` to `last`, at most `CHUNK_ENTRIES` at a time."""
+    for start, stop in ranges(journal, first, last):
+        yield journal.entries(first=start, last=stop)
+
+
+def ranges(journal: Journal, first: int | None, last: int | None) -> Iterator[tuple[int, int]]:
+    """The sequences `first` to `last` in ranges of at most `CHUNK_ENTRIES`, first and last of each."""
     end = journal_end(journal)
     start = journal_start(journal) if first is None else first
     if start > end:
@@ -94,7 +100,7 @@ def chunks(journal: Journal, first: int | None, last: int | None) -> Iterator[di
     end = end if last is None else min(last, end)
     while start <= end:
         stop = min(start + CHUNK_ENTRIES - 1, end)
-        yield journal.entries(first=start, last=stop)
+        yield start, stop
         start = stop + 1
 
 

@@ -169,7 +169,10 @@ def worst_case(journal: Journal, instrument: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("instrument", [1, 2, 3])
-def test_exposure_is_what_a_walk_over_all_changes_finds(hedge: RecordedHedge, instrument: int) -> None:
+def test_exposure_is_what_a_walk_over_all_changes_finds(
+    hedge: RecordedHedge, instrument: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots_figures, "CHUNK_ENTRIES", 100)
     journal = Journal(hedge.instance.directory)
     rows = dict(exposure(journal, None, None, instrument).rows)
     position, worst = worst_case(journal, instrument)
