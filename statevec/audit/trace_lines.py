@@ -37,6 +37,8 @@ class SourceLayout:
         """Line → first and last line of the innermost statement, or of the head of a compound one, that has it."""
         self.loops: dict[int, int] = {}
         """First line of a loop → last line of its body."""
+        self.names: dict[int, tuple[str, ...]] = {}
+        """First line of a statement → the variables that it, or its head, assigns."""
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt):
                 self._take(node)
@@ -52,6 +54,9 @@ class SourceLayout:
             known = self.statements.get(line)
             if known is None or end - node.lineno <= known[1] - known[0]:
                 self.statements[line] = (node.lineno, end)
+        names = tuple(_assigned(node))
+        if names:
+            self.names[node.lineno] = (*self.names.get(node.lineno, ()), *names)
         if isinstance(node, ast.For | ast.While):
             self.loops[node.lineno] = node.end_lineno or end
 
@@ -60,9 +65,20 @@ class SourceLayout:
         return self.statements.get(line, (line, line))[0]
 
 
+def _assigned(node: ast.stmt) -> Iterator[str]:
+    """Names that a statement assigns, those of statements inside it left out."""
+    waiting: list[ast.AST] = list(ast.iter_child_nodes(node))
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
+        if not isinstance(each, ast.stmt):
+            waiting.extend(ast.iter_child_nodes(each))
+
+
 @dataclass(slots=True)
 class _Frame:
-    """A function that runs: its call, where its next step goes, and its variables as they were at the last line."""
+    """A function that runs: its call, where its next step goes, and its variables as they were last seen."""
 
     call: Call
     caller: Step | None
@@ -141,13 +157,16 @@ class LineTracer:
 
     def _see_changes(self, running: _Frame, frame: FrameType) -> None:
         """What the step that ends changed in the function's variables."""
-        step, before = running.step, running.values
-        now = dict(frame.f_locals)
-        if step is not None:
-            changed = {name: value for name, value in now.items() if not _same(before.get(name, _NEVER), value)}
-            if changed:
-                step.changes.update(self._shown(changed))
-        running.values = now
+        step = running.step
+        names = self._layout.names.get(step.line, ()) if step is not None else ()
+        if step is None or not names:
+            return
+        now, before = frame.f_locals, running.values
+        for name in names:
+            value = now.get(name, _NEVER)
+            if value is not _NEVER and not _same(before.get(name, _NEVER), value):
+                before[name] = value
+                step.changes[name] = self._labels.of(value)
 
     def _line(self, running: _Frame, frame: FrameType) -> None:
         line = self._layout.first_line(frame.f_lineno)

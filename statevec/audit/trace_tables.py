@@ -7,6 +7,7 @@ Made for one run over one arena; nothing outlives it.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from statevec.engine.plugin import operations
 from statevec.engine.plugin.declare import RecordDeclaration
 from statevec.engine.plugin.interpreted_records import RecordView, Rows, Table, WritableTable, word
 from statevec.engine.plugin.interpreted_transaction import Binding, Outputs, ReadingTransaction, Transaction
-from statevec.state.arena_layout import ROW_HEADER_SIZE, ROW_LAST_CHANGED, ROW_TOUCHED, ROW_VERSION
+from statevec.state.arena_layout import ROW_HEADER_SIZE, ROW_LAST_CHANGED, ROW_STATUS, ROW_TOUCHED, ROW_VERSION
 
 if TYPE_CHECKING:
     from statevec.engine.plugin.loader import LoadedPlugin
@@ -28,6 +29,9 @@ ORDERS = {
     operations.DESCENDING: "descending",
 }
 
+ROW_HEADER = struct.Struct("<qqii")
+assert (ROW_VERSION, ROW_LAST_CHANGED, ROW_STATUS, ROW_TOUCHED, ROW_HEADER.size) == (0, 8, 16, 20, ROW_HEADER_SIZE)
+
 
 class Traced(Protocol):
     """Whose `trace` is told what happens now: one run's after the other's."""
@@ -38,12 +42,13 @@ class Traced(Protocol):
 class TracedTable(Table):
     """A table that notes what is read, read-only as invariants get it."""
 
-    __slots__ = ("_memory", "_size", "_traced")
+    __slots__ = ("_key", "_memory", "_size", "_traced")
 
     def __init__(
         self, record: RecordDeclaration, number: int, transaction: int, arena: Any, memory: memoryview, traced: Traced
     ) -> None:
         super().__init__(record, number, transaction, arena)
+        self._key = record.key
         self._memory = memory
         self._size = record.table_spec().record.size
         self._traced = traced
@@ -52,23 +57,20 @@ class TracedTable(Table):
     def _trace(self) -> Trace:
         return self._traced.trace
 
-    def _header(self, row: int, offset: int, size: int) -> int:
-        return int.from_bytes(self._memory[row + offset : row + offset + size], "little", signed=True)
-
     def note(self, record: Any) -> Any:
         """Note that `record`, a view of a row of this table, was read; returns it."""
-        trace, row = self._trace, record._offset - ROW_HEADER_SIZE
-        touched = self._header(row, ROW_TOUCHED, 4) != 0
+        trace, fields = self._trace, record._offset
+        version, last_changed, _, touched = ROW_HEADER.unpack_from(self._memory, fields - ROW_HEADER_SIZE)
         trace.note_read(
             Read(
                 table=self._number,
-                key=int(getattr(record, self._record.key)),
-                image=bytes(self._memory[record._offset : record._offset + self._size]),
-                version=self._header(row, ROW_VERSION, 8),
-                last_changed=self._header(row, ROW_LAST_CHANGED, 8),
+                key=int(getattr(record, self._key)),
+                image=bytes(self._memory[fields : fields + self._size]),
+                version=version,
+                last_changed=last_changed,
                 line=trace.line,
                 by=trace.by,
-                changed=touched,
+                changed=touched != 0,
             )
         )
         return record
@@ -77,7 +79,7 @@ class TracedTable(Table):
         trace = self._trace
         keys = [int(value)] if found else []
         trace.note_lookup(
-            Lookup(self._number, how, field or self._record.key, int(value), trace.line, trace.by, keys, len(keys))
+            Lookup(self._number, how, field or self._key, int(value), trace.line, trace.by, keys, len(keys))
         )
 
     def __getitem__(self, key: Any) -> Any:
@@ -111,7 +113,7 @@ class TracedTable(Table):
 
     def find_unique(self, field: str, value: Any) -> Any:
         found, trace = super().find_unique(field, value), self._trace
-        keys = [] if found is None else [int(getattr(found, self._record.key))]
+        keys = [] if found is None else [int(getattr(found, self._key))]
         trace.note_lookup(Lookup(self._number, "unique", field, word(value), trace.line, trace.by, keys, len(keys)))
         return None if found is None else self.note(found)
 
@@ -159,7 +161,7 @@ class TracedRows(Rows):
         for record in super().__iter__():
             table.note(record)
             if len(lookup.found) < KEYS_KEPT:
-                lookup.found.append(int(getattr(record, table._record.key)))
+                lookup.found.append(int(getattr(record, table._key)))
             lookup.count += 1
             yield record
 

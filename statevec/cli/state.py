@@ -28,7 +28,7 @@ def _print_json(found: Any) -> None:
     click.echo(msgspec.json.encode(found).decode())
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})  # a key may be negative
 @click.argument("table", required=False)
 @click.argument("key", required=False)
 @click.option("--at", "sequence", type=int, help="After this entry; without it after the last one.")

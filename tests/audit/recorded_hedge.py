@@ -40,7 +40,8 @@ class RecordedHedge(RecordedInstance):
         """Orders that the venue has not answered for good, with their quantities."""
         self._due: list[int] = []
         for instrument in INSTRUMENTS:
-            limits = {**LIMITS, "risk_switch": "RISK_ON", "instrument": instrument, "max_order_age_ns": 500}
+            limits = {**LIMITS, "risk_switch": "RISK_ON", "instrument": instrument}
+            limits |= {"max_order_age_ns": 500, "open_order_limit": 3}
             self.say("RiskConfig", limits)
 
     def say(self, message: str, values: dict[str, Any]) -> int:

@@ -61,8 +61,8 @@ class RecordedInstance:
         message = struct.pack("<qqq", admin_layout.TIMER_SBE_HEADER, timer_id, START_NS)
         self.append(layout.TIMER, message)
 
-    def append(self, kind: int, message: bytes, source: int = 0) -> None:
-        """Execute one input and keep its entry."""
+    def append(self, kind: int, message: bytes, source: int = 0, header: dict[int, int] | None = None) -> None:
+        """Execute one input and keep its entry; `header` has other int32 fields of it, by their offset."""
         sequence = self.execution.sequence + 1
         entry = self._scratch
         entry.fill_zero(0, layout.INPUT + len(message) + 8)
@@ -75,6 +75,8 @@ class RecordedInstance:
         entry.store_i32(layout.INPUT_LENGTH, len(message))
         entry.store_i32(layout.INPUT_TRUE_LENGTH, len(message))
         entry.store_i64(layout.DURABLE_POSITION, self._durable)
+        for offset, value in (header or {}).items():
+            entry.store_i32(offset, value)
         entry.view[layout.INPUT : layout.INPUT + len(message)] = message
         unit_left = -len(self.content) % log_layout.UNIT or log_layout.UNIT
         if unit_left < len(message) + 1_024:  # more than what any entry here adds
