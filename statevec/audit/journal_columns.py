@@ -160,7 +160,8 @@ class Journal:
     def _columns(self, wanted: Selection, first: int | None, last: int | None, skip: bool) -> Columns:
         return join_chunks(list(self._chunks(wanted, first, last, skip)))
 
-    def _reader(self) -> JournalReader:
+    def reader(self) -> JournalReader:
+        """A reader of the archived segments and those that are here."""
         unit = self.instance.genesis.unit
         segments, _ = contiguous_segments(self.instance.journal_directory, unit)
         archived = list_cold_segments(self._cold, self.instance.instance_id) if self._cold is not None else []
@@ -171,7 +172,7 @@ class Journal:
             return ENTRIES
         if what is not None:
             return Selection(what, name)
-        plugin = self._last_plugin(self._reader())
+        plugin = self._last_plugin(self.reader())
         if plugin is None or name in plugin.schema.messages:
             is_output = plugin is not None and plugin.schema.messages[name].id in plugin.outputs
             return Selection("output" if is_output else "input", name)
@@ -185,7 +186,7 @@ class Journal:
         self, wanted: Selection, first: int | None, last: int | None, skip_unreadable: bool
     ) -> Iterator[list[Column]]:
         """Columns of some rows each; at least one, perhaps of no rows."""
-        reader = self._reader()
+        reader = self.reader()
         plans = _Plans(self._versions, wanted, NO_LIMIT if last is None else last, skip_unreadable)
         start = reader.first_position if first is None else reader.find(first)
         cursor = make_cursor(start, reader.unit)

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from statevec.audit.journal_columns import ColumnTypeError, Journal, UnknownNameError
-from statevec.audit.plots_figures import Array, Line, Panel, Picture, PlotError, number, ranges, thin
+from statevec.audit.plots_figures import Array, Line, Panel, Picture, PlotError, journal_start, number, ranges, thin
 from statevec.state.delta_layout import DELETED
 
 BUY = 1
@@ -76,6 +76,7 @@ def _of(columns: Columns, instrument: int) -> Columns:
 
 def _contained(updates: Columns, positions: Columns) -> Columns:
     """When the venue's position contained how much of each order: a position holds every fill up to its number."""
+    updates = {name: values[np.argsort(updates["venue_sequence"], kind="stable")] for name, values in updates.items()}
     known = np.searchsorted(np.maximum.accumulate(positions["venue_sequence"]), updates["venue_sequence"], side="left")
     there = known < len(known_at := np.asarray(positions["sequence"]))
     return {
@@ -125,71 +126,13 @@ def exposure(journal: Journal, first: int | None, last: int | None, instrument: 
     """Position, worst cases and limit of an instrument; by default of the one with the most changes."""
     if first is not None:
         raise PlotError("exposure adds up from the first entry on: leave out --from")
+    if (start := journal_start(journal)) > 1:
+        raise PlotError(f"exposure adds up from the first entry on: the journal begins at {start}, give --cold DIR")
     spans = list(ranges(journal, None, last))
     tables = {table: _gather(partial(_records, journal, table), names, spans) for table, names in FIELDS.items()}
     chosen = _chosen(tables["positions"], tables["orders"], instrument)
     positions, orders, limits = (_of(each, chosen) for each in tables.values())
     updates = _gather(partial(_updates, journal), UPDATE_FIELDS, spans)
-    mine = np.asarray(columns["instrument"]) == instrument
-    return {name: np.asarray(values)[mine] for name, values in columns.items()}
-
-
-def _contained(updates: Columns, positions: Columns) -> Columns:
-    """When the venue's position contained how much of each order: a position holds every fill up to its number."""
-    known = np.searchsorted(np.maximum.accumulate(positions["venue_sequence"]), updates["venue_sequence"], side="left")
-    there = known < len(known_at := np.asarray(positions["sequence"]))
-    return {
-        "order_id": updates["order_id"][there],
-        "sequence": known_at[known[there]],
-        "contained": updates["filled_quantity"][there],
-    }
-
-
-def _hold(values: Array, given: Array, first: Array) -> Array:
-    """Of each row the last value that was given in its group up to it, 0 before one was; `first` begins a group."""
-    places = np.where(given | first, np.arange(len(values)), 0)
-    held: Array = np.where(given, values, 0)[np.maximum.accumulate(places)]
-    return held
-
-
-def _may_still(orders: Columns, contained: Columns, buys: bool) -> tuple[Array, Array]:
-    """At which sequences what may still be bought (or sold) changed, and by how many lots."""
-    final = np.isin(orders["status"], FINAL_STATUSES)
-    most = np.where(final, orders["filled"], orders["quantity"])
-    gone = (orders["operation"] == DELETED) | ((orders["side"] == BUY) != buys)
-    ids = np.concatenate([orders["order_id"], contained["order_id"]])
-    sequences = np.concatenate([orders["sequence"], contained["sequence"]])
-    of_order = np.arange(len(ids)) < len(most)
-    by_order = np.lexsort((of_order, sequences, ids))
-    ids, sequences, of_order = ids[by_order], sequences[by_order], of_order[by_order]
-    first = np.append(True, ids[1:] != ids[:-1])
-    zeros = np.zeros(len(contained["contained"]), np.int64)
-    most = _hold(np.concatenate([np.where(gone, 0, most), zeros])[by_order], of_order, first)
-    settled = _hold(np.concatenate([orders["settled"], zeros])[by_order], of_order, first)
-    fills = np.concatenate([np.zeros(len(gone), np.int64), contained["contained"]])[by_order]
-    now = np.maximum(most - np.maximum(settled, _hold(fills, ~of_order, first)), 0)
-    changes: Array = np.diff(now, prepend=0)
-    changes[first] = now[first]
-    by_sequence = np.argsort(sequences, kind="stable")
-    return sequences[by_sequence], changes[by_sequence]
-
-
-def _held(at: Array, sequences: Array, values: Array) -> Array:
-    """The value that holds at each sequence of `at`, 0 before the first."""
-    places = np.searchsorted(sequences, at, side="right")
-    held: Array = np.concatenate([[0], values])[places]
-    return held
-
-
-def exposure(journal: Journal, first: int | None, last: int | None, instrument: int | None) -> Picture:
-    """Position, worst cases and limit of an instrument; by default of the one with the most changes."""
-    if first is not None:
-        raise PlotError("exposure adds up from the first entry on: leave out --from")
-    spans = list(ranges(journal, None, last))
-    tables = {table: _gather(partial(_records, journal, table), names, spans) for table, names in FIELDS.items()}
-    chosen = _chosen(tables["positions"], tables["orders"], instrument)
-    positions, orders, limits = (_of(each, chosen) for each in tables.values())
-    updates = _gather(lambda start, end: journal.columns("OrderUpdate", first=start, last=end), UPDATE_FIELDS, spans)
     mine = np.isin(updates["order_id"], orders["order_id"])
     contained = _contained({name: values[mine] for name, values in updates.items()}, positions)
     at = np.unique(np.concatenate([each["sequence"] for each in (positions, orders, limits)]))

@@ -19,8 +19,6 @@ import numpy as np
 from statevec.audit.journal_columns import Journal
 from statevec.ipc.faults import COMMITTED
 from statevec.journal.entry_layout import CUTOVER, LEADERSHIP
-from statevec.journal.reader import JournalReader
-from statevec.journal.segments import contiguous_segments
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK_ENTRIES = 1_000_000
@@ -104,14 +102,9 @@ def ranges(journal: Journal, first: int | None, last: int | None) -> Iterator[tu
         start = stop + 1
 
 
-def _reader(journal: Journal) -> JournalReader:
-    directory, unit = journal.instance.journal_directory, journal.instance.genesis.unit
-    return JournalReader(directory, unit, contiguous_segments(directory, unit)[0])
-
-
 def journal_end(journal: Journal) -> int:
     """Sequence of the last entry; `PlotError` without any."""
-    last = _reader(journal).last_sequence()
+    last = journal.reader().last_sequence()
     if last == 0:
         raise PlotError(f"the journal holds no entry: {journal.instance.journal_directory}")
     return last
@@ -119,7 +112,7 @@ def journal_end(journal: Journal) -> int:
 
 def journal_start(journal: Journal) -> int:
     """Sequence of the first entry that the journal's files hold."""
-    reader = _reader(journal)
+    reader = journal.reader()
     first = reader.first_entry_of_unit(reader.first_position)
     return 1 if first is None else first.sequence
 

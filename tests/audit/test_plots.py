@@ -138,7 +138,7 @@ def worst_case(journal: Journal, instrument: int) -> tuple[int, int]:
     changes = [("position", row) for row in rows(journal.versions("positions")) if row["instrument"] == instrument]
     changes += [("order", row) for row in rows(journal.versions("orders")) if row["instrument"] == instrument]
     sequences = sorted({int(row["sequence"]) for _, row in changes})
-    updates = rows(journal.columns("OrderUpdate"))
+    updates = sorted(rows(journal.columns("OrderUpdate")), key=lambda row: int(row["venue_sequence"]))
     position, known, orders = 0, 0, {}
     highest_position = highest = 0
     for sequence in sequences:
