@@ -19,6 +19,7 @@ from tests.audit.recorded_probe import RecordedProbe
 from tests.shadow.versions import WIDER, RecordedDesk, desk_version
 
 ENTRIES = 300
+PAIRS = 5
 
 
 @pytest.fixture
@@ -29,10 +30,19 @@ def probe(tmp_path: Path) -> RecordedProbe:
     return made
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A probe that no test adds to."""
+    made = RecordedProbe(tmp_path_factory.mktemp("still") / "instance")
+    made.things(6)
+    made.write()
+    return made
+
+
 @pytest.fixture
-def run(probe, capsys):
+def run(still, capsys):
     def called(*arguments: str, status: int = 0) -> Any:
-        assert run_command([*arguments, "--instance", str(probe.instance.directory)]) == status
+        assert run_command([*arguments, "--instance", str(still.instance.directory)]) == status
         out, err = capsys.readouterr()
         assert "--format" in arguments or all(len(line) <= 100 for line in out.splitlines())
         return json.loads(out) if "--format" in arguments else out or err
@@ -72,7 +82,7 @@ def test_a_difference_leads_from_one_state_to_the_other(tmp_path):
     recorded.run(ENTRIES)
     recorded.write()
     walker, source = StateWalker(recorded.instance), random.Random(seed)
-    for _ in range(20):
+    for _ in range(PAIRS):
         first, last = sorted(source.sample(range(recorded.execution.sequence + 1), 2))
         before, after = tables_of(walker, first), tables_of(walker, last)
         found = diff_states(walker, first, last)

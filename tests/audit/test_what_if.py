@@ -28,6 +28,16 @@ def probe(tmp_path: Path) -> RecordedProbe:
     return made
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A walker along a journal whose last entry is to be asked about."""
+    made = RecordedProbe(tmp_path_factory.mktemp("still") / "instance")
+    made.things(6)
+    made.say("Weigh", grade="HIGH", divisor=3)
+    made.write()
+    return StateWalker(made.instance)
+
+
 def asked(
     recorded: RecordedProbe | RecordedDesk,
     sequence: int,
@@ -138,10 +148,9 @@ def test_another_version_decides_on_the_same_state(tmp_path):
         ((), (), "nothing is to be changed"),
     ],
 )
-def test_what_cannot_be_changed_is_named_with_its_place(probe, inputs, states, text):
-    sequence = probe.say("Weigh", grade="HIGH", divisor=3)
+def test_what_cannot_be_changed_is_named_with_its_place(still, inputs, states, text):
     with pytest.raises((WhatIfError, RecordNameError)) as raised:
-        asked(probe, sequence, inputs, states)
+        what_if(still, still.log.newest_sequence, list(inputs), list(states))
     assert str(raised.value).startswith(text)
 
 
