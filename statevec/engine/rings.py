@@ -48,7 +48,7 @@ def records_of(block: Region) -> Region:
 
 
 @kernel
-def _skip_duplicate(loop: Region, tx: Region, log: Region, block: Region, sequence: int) -> None:
+def _skip_duplicate(loop: Region, tx: Region, log: Region, block: Region, sequence: int, now_ns: int) -> None:
     """Count a message that the log has; the first of a run becomes an entry without input."""
     block.store_i64(layout.RING_DUPLICATES, block.load_i64(layout.RING_DUPLICATES) + 1)
     loop.store_i64(layout.DUPLICATES, loop.load_i64(layout.DUPLICATES) + 1)
@@ -59,7 +59,7 @@ def _skip_duplicate(loop: Region, tx: Region, log: Region, block: Region, sequen
     entry.store_i32(entries.SOURCE, block.load_i64(layout.RING_SOURCE))
     entry.store_i64(entries.SOURCE_SEQUENCE, sequence)
     entry.store_i64(entries.SOURCE_POSITION, block.load_i64(layout.RING_CONSUMER + ring_kernels.CONSUMER_HEAD))
-    close_entry(loop, tx, log, entry, read_clock(loop))
+    close_entry(loop, tx, log, entry, now_ns)  # the batch's time: what follows in it must not be earlier
 
 
 @kernel
@@ -70,7 +70,7 @@ def _append_record(loop: Region, tx: Region, log: Region, block: Region, length:
     sequence = ring.load_i64(body + ring_layout.PRODUCER_SEQUENCE)
     last = block.load_i64(layout.RING_LAST_SEQUENCE)
     if sequence <= last:
-        _skip_duplicate(loop, tx, log, block, sequence)
+        _skip_duplicate(loop, tx, log, block, sequence, now_ns)
         return length
     if sequence - last > ring_layout.MAX_SEQUENCE_JUMP:
         return ring_kernels.CORRUPT_SEQUENCE

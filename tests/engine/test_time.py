@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from statevec.engine import engine_state, loop_layout
-from statevec.ipc import faults
+from statevec.ipc import faults, ring_kernels
 from statevec.ipc.kernel import plain
 from statevec.ipc.memory import Region
 from statevec.journal import admin_layout
@@ -68,6 +68,20 @@ def test_time_does_not_go_back_when_the_clock_does(make: MakeEngine) -> None:
     engine.offer(b"-\0")
     turn_until_idle(engine)
     assert engine.entries()[-1].load_i64(layout.TIMESTAMP_NS) > first
+
+
+def test_time_does_not_go_back_behind_a_duplicate_in_a_batch(make: MakeEngine) -> None:
+    """Rule 20."""
+    engine = make()
+    _, producer = engine.producers[0]
+    for last_sequence in (0, 0, 1):
+        producer.store_i64(ring_kernels.PRODUCER_LAST_SEQUENCE, last_sequence)
+        engine.offer(b"-\0")
+    turn_until_idle(engine)
+    kinds = [entry.load_i32(layout.KIND) for entry in engine.entries()][-3:]
+    assert kinds == [layout.COMMAND, layout.DUPLICATES, layout.COMMAND]
+    times = [entry.load_i64(layout.TIMESTAMP_NS) for entry in engine.entries()]
+    assert times == sorted(times)
 
 
 def test_a_timer_that_is_set_again_moves_and_a_cancelled_one_does_not_fire(make: MakeEngine) -> None:
