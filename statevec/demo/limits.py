@@ -9,7 +9,6 @@ that, so none can be blamed wrongly; and whoever places an order beyond these li
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from statevec.demo.ledger import FINAL_STATUSES, SIGNS, Ledger, LedgerOrder
@@ -20,30 +19,37 @@ LIMITS = ("position_limit", "order_size_limit", "open_quantity_limit", "open_ord
 
 
 class LimitCheck:
-    """Judges every order of one instrument; `breaches` are sentences that name sequence, rule and values."""
+    """Judges every order of one instrument; `breaches` are sentences that name sequence, rule and values.
 
-    def __init__(self, entries: list[LoggedEntry], instrument: int) -> None:
+    With `in_order` the venue's updates are known to arrive once and in its order. Then what was told is all there is to
+    know, `take` can be given entries one by one, and finished orders are forgotten but for their ids.
+    """
+
+    def __init__(self, entries: list[LoggedEntry], instrument: int, *, in_order: bool = False) -> None:
         self.instrument = instrument
         self.breaches: list[str] = []
         self.limits: dict[str, int] = {}
         self.exposure_highest = 0
         """The largest worst-case exposure, either way, that any order led to."""
-        self._facts = Ledger.of(entries, instrument).orders
+        self._ids: set[int] = set()
         self._known: dict[int, LedgerOrder] = {}
         self._working: dict[int, LedgerOrder] = {}
+        self._in_order = in_order
+        self._facts = self._known if in_order else Ledger.of(entries, instrument).orders
         self._settled = 0
         self._position_sequence = 0
         self._risk_off = {DESK: False, instrument: False}
         self._market: tuple[int, int] | None = None
-        self._judge_all(entries)
-
-    def _judge_all(self, entries: Iterable[LoggedEntry]) -> None:
         for entry in entries:
-            if entry.message is not None:
-                self._take_input(entry, entry.message.name, entry.message.fields)
-            for output in entry.outputs:
-                if output.name == "PlaceOrder" and output.fields["instrument"] == self.instrument:
-                    self._judge(entry.sequence, output.fields)
+            self.take(entry)
+
+    def take(self, entry: LoggedEntry) -> None:
+        """Judge what one more entry placed."""
+        if entry.message is not None:
+            self._take_input(entry, entry.message.name, entry.message.fields)
+        for output in entry.outputs:
+            if output.name == "PlaceOrder" and output.fields["instrument"] == self.instrument:
+                self._judge(entry.sequence, output.fields)
 
     def _take_input(self, entry: LoggedEntry, name: str, fields: dict[str, Any]) -> None:
         if name == "OrderUpdate" and fields["order_id"] in self._known:
@@ -72,13 +78,16 @@ class LimitCheck:
             if order.status in FINAL_STATUSES or filled >= order.quantity:
                 self._settled += order.sign * filled
                 del self._working[order_id]
+                if self._in_order:
+                    del self._known[order_id]
 
     def _judge(self, sequence: int, fields: dict[str, Any]) -> None:
         sign = SIGNS[fields["side"]]
         order = LedgerOrder(fields["order_id"], sign, fields["price"], fields["quantity"], 0)
-        if order.order_id in self._known:
+        if order.order_id in self._ids:
             self._breach(sequence, "order id used twice", order_id=order.order_id)
             return
+        self._ids.add(order.order_id)
         self._known[order.order_id] = self._working[order.order_id] = order
         missing = [limit for limit in LIMITS if limit not in self.limits]
         if missing or self._market is None:
