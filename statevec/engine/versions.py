@@ -65,8 +65,11 @@ def decider_of(entry: Entry) -> Decider | None:
     return None
 
 
-def first_decider(reader: JournalReader) -> Decider | None:
-    """Who decided first, None in an empty journal. Raises `VersionError` when the first entry is no leadership."""
+def first_decider(reader: JournalReader, instance_id: int | None = None) -> Decider | None:
+    """Who decided first, None in an empty journal.
+
+    Raises `VersionError` when the first entry is no leadership, or one of another instance than the one given.
+    """
     if reader.first_position > 0:
         raise VersionError(
             f"journal does not reach back to genesis: first position={reader.first_position} in {reader.directory}; "
@@ -78,6 +81,12 @@ def first_decider(reader: JournalReader) -> Decider | None:
     decider = decider_of(first) if first.kind == LEADERSHIP else None
     if decider is None:
         raise VersionError(f"journal does not begin with a leadership: sequence={first.sequence} {first.kind_name}")
+    found = LEADERSHIP_FORMAT.unpack_from(first.input, BLOCK)[1]
+    if instance_id is not None and found != instance_id:
+        raise VersionError(
+            f"journal is of another instance: id={found:016x} expected={instance_id:016x} in {reader.directory}; "
+            f"put the journal, and instance.json, there that belong together"
+        )
     return decider
 
 

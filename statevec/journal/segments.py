@@ -99,9 +99,11 @@ def contiguous_segments(directory: Path, unit: int = UNIT) -> tuple[list[Segment
     """The segments up to the first that does not fit, and what is wrong with it; None when all fit."""
     found: list[SegmentFile] = []
     paths = directory.iterdir() if directory.is_dir() else ()
-    for path in sorted(path for path in paths if path.suffix == SUFFIX and not path.name.startswith(".")):
+    named = sorted(path for path in paths if path.suffix == SUFFIX and not path.name.startswith("."))
+    for path in named:
         if not _NAME.fullmatch(path.name) or int(path.stem, 16) % unit != 0:
-            raise SegmentNameError(path)
+            raise SegmentNameError(path)  # before a gap is found that is only its consequence
+    for path in named:
         try:
             segment = SegmentFile(path, int(path.stem, 16), path.stat().st_size)
         except FileNotFoundError:

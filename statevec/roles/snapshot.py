@@ -287,7 +287,7 @@ def begin_following(
     """
     if snapshot is not None:
         return restore(snapshot, instance, tier)
-    first = first_decider(reader or _reader_of(instance))
+    first = first_decider(reader or _reader_of(instance), instance.instance_id)
     if first is not None:
         plugin = PluginStore(instance.directory).load(first.content_hash)
     elif configured is not None:

@@ -32,6 +32,7 @@ from statevec.engine.engine_state import CLOCK
 from statevec.engine.execution import Execution
 from statevec.engine.instance import Instance, LeaderRecord
 from statevec.engine.plugin.loader import LoadedPlugin
+from statevec.engine.versions import first_decider
 from statevec.ipc import log_layout
 from statevec.ipc.log import attach_log, create_log, released_offset
 from statevec.ipc.python_call import load_acquire
@@ -138,6 +139,9 @@ def _recover(
     instance: Instance, config: Config, log: Segment | None, previous: LeaderRecord | None, start: JournalStart
 ) -> Segment:
     """Find the journal's end behind `start` and cut a torn tail; the log, made if there is none."""
+    reader = JournalReader(instance.journal_directory) if start == GENESIS else None
+    if reader is not None and reader.first_position == 0:
+        first_decider(reader, instance.instance_id)  # before anything is cut: it may be another instance's
     end = recover(instance.journal_directory, start=start, durable=known_durable(instance, log, previous))
     if log is None:
         return _make_log(instance, config, end.position)

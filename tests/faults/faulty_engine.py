@@ -154,7 +154,8 @@ def try_fault(directory: Path, durability: str, fault: Fault) -> list[str]:
 def engine_faults(directory: Path, durability: str) -> list[Fault]:
     """The faults to try: each kind of call that an engine makes, the first, the one in the middle and the last.
 
-    Writes and allocations also fail from one moment on, as they do on a full disk.
+    On segments each fails in every way; on other files, which the jobs do in every way, in one of them. Writes and
+    allocations also fail from one moment on, as they do on a full disk.
     """
     engine = FaultyEngine(directory, durability)
     try:
@@ -167,7 +168,8 @@ def engine_faults(directory: Path, durability: str) -> list[Fault]:
     for function, name, count in sorted(counted):
         for occurrence in sorted({1, (count + 1) // 2, count}):
             call = Call(function, name, occurrence)
-            found += faults_at(call)
+            ways = faults_at(call)
+            found += ways if "seg" in name else [ways[len(found) % len(ways)]]
             if function in ("pwrite", "posix_fallocate"):
                 found.append(Fault(call, errno.ENOSPC, lasting=True))
     return found
