@@ -48,6 +48,7 @@ from statevec.roles.live_sample import (
     LEADS,
     NONE,
     SILENT,
+    UNKNOWN,
     DiskSeen,
     GatewaySeen,
     LeaderSeen,
@@ -315,11 +316,12 @@ def _state(leader: LeaderRecord | None, log: LogSeen | None) -> str:
         return NONE
     if log is not None and log.heartbeat_age_ns < LEADS_WITHIN_NS and leader.epoch == log.epoch:
         return LEADS
-    if leader.host == socket.gethostname():
-        started = started_ms(leader.pid)
-        if started is None or (leader.started_ms and abs(started - leader.started_ms) > START_TOLERANCE_MS):
-            return GONE
-    return BEGINS if leader.epoch == 0 or log is None else SILENT
+    if leader.host != socket.gethostname():
+        return UNKNOWN
+    started = started_ms(leader.pid)
+    if started is None or (leader.started_ms and abs(started - leader.started_ms) > START_TOLERANCE_MS):
+        return GONE
+    return BEGINS if leader.epoch == 0 else SILENT
 
 
 def _kept_by(leader: LeaderRecord | None) -> str:

@@ -21,8 +21,9 @@ SILENT = "silent"
 GONE = "gone"
 BEGINS = "begins"
 NONE = "none"
+UNKNOWN = "unknown"
 """What a leader can be: gives signs of life; is there without; its process is not there; has the lock and does not lead
-yet; nobody ever took the lock."""
+yet; nobody ever took the lock; it was on another host, whose processes cannot be seen from here."""
 
 
 @dataclass(frozen=True)

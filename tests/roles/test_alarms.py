@@ -144,6 +144,7 @@ def test_a_gateway_is_stuck_when_an_output_of_its_own_waits(engine: EngineUnderT
         look()
         assert look() == [], "a total is not for the gateway of notes"
         producer.wait_released(producer.send(add(1, 1, announce=2, ttl_ns=1), WAIT_SECONDS), WAIT_SECONDS)
+        assert look() == [], "a note that has expired waits for nobody"
         producer.wait_released(producer.send(add(1, 1, announce=2), WAIT_SECONDS), WAIT_SECONDS)
         stuck = look()
         assert names(stuck) == ["gateway_stuck"]
@@ -169,6 +170,12 @@ def test_the_hook_runs_once_for_an_alarm_and_says_once_that_it_failed(tmp_path: 
     good.end()
     assert lines(tmp_path / "said") == [alarm, {**alarm, "ring": "desk"}]
     assert said == []
+    again = AlarmHook(
+        AlarmsConfig(command=command_into(tmp_path / "again"), repeat_after=Duration(1)), lambda *what: None
+    )
+    assert again.offer(alarm)
+    assert again.offer(alarm), "it is told again when `repeat_after` has gone by"
+    again.end()
     for command, why in (
         ([sys.executable, "-S", "-c", "import sys; sys.exit('no pager')"], "exit status 1: no pager"),
         (["/nowhere/page"], "No such file"),

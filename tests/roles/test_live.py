@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from statevec.cli.main import run_command
+from statevec.engine.instance import LEADER_FILE
 from statevec.ipc import ring_layout
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.ipc.ring import attach_ring
@@ -21,7 +22,7 @@ from statevec.roles.gateway import Gateway
 from statevec.roles.live import Looker, look
 from statevec.roles.live_rates import rate
 from statevec.roles.live_reasons import Reasons
-from statevec.roles.live_sample import GONE, LEADS, Sample
+from statevec.roles.live_sample import GONE, LEADS, UNKNOWN, Sample
 from statevec.roles.producer import Producer
 from tests.roles.engine_harness import EngineUnderTest, add
 
@@ -152,6 +153,11 @@ def test_a_leader_that_dies_is_gone_and_its_successor_is_seen(make_engine: Calla
         assert looker.look().state == LEADS
         engine.kill()
         until(lambda: looker.look().state == GONE)
+        written = (engine.directory / LEADER_FILE).read_bytes()
+        elsewhere = {**json.loads(written), "host": "elsewhere"}
+        (engine.directory / LEADER_FILE).write_text(json.dumps(elsewhere))
+        assert looker.look().state == UNKNOWN
+        (engine.directory / LEADER_FILE).write_bytes(written)
         assert run_command(["clean", "--instance", str(engine.directory), "--discard"]) == 0
         without = looker.look()
         assert (without.log, without.counters) == (None, {})
