@@ -26,10 +26,11 @@ check: $(STAMP)  ## format, lint, types, import directions
 test: check  ## everything that must hold
 	$(PYTHON) -m pytest -n 2 tests
 
-torture: $(STAMP)  ## a thousand kills of every process, at every point and at random; about half an hour
+torture: $(STAMP)  ## kills of every process, disk faults, power losses, simulated faults; about an hour
 	$(PYTHON) -m tools.kill_matrix --kills 1000 --format json
 	$(PYTHON) -m tools.disk_faults --format json
 	$(PYTHON) -m tools.power_loss --cuts 5000 --format json
+	$(PYTHON) -m tools.simulate --seeds 2000 --format json
 
 bench: $(STAMP)  ## the figures of docs/measure.md into bench/results/
 	$(PYTHON) -m pip install -q -e '.[bench]'

@@ -17,6 +17,7 @@ STANDBY = "tests/roles/test_standby.py"
 TIME = "tests/engine/test_time.py"
 INSTANCE = "tests/roles/test_instance.py"
 POWER = "tests/power_loss/test_power_loss.py"
+SIMULATION = "tests/simulation/test_simulation.py"
 FAULTS = "tests/faults/test_disk_faults.py"
 FLIPS = "tests/audit/test_bit_flips.py"
 
@@ -57,6 +58,12 @@ MUTATIONS = [
         "kills:before_publish",
     ),
     Mutation(
+        2, "advance the head before the entries are published, on any schedule", "statevec/engine/rings.py",
+        "        publish(loop, log)\n        tell_appended(block)\n",
+        "        release_head(ring, consumer)\n        publish(loop, log)\n        tell_appended(block)\n",
+        SIMULATION,
+    ),
+    Mutation(
         3, "leave what the dead producer claimed as it is", "statevec/ipc/ring_repair.py",
         "    if position < tail:\n        index", "    if position > tail:\n        index",
         f"{RING}::test_rule_3_repair_pads_to_the_tail",
@@ -76,6 +83,11 @@ MUTATIONS = [
         4, "take a number that comes again", "statevec/engine/rings.py",
         "    if sequence <= last:", "    if sequence < last:",
         f"{LOOP}::test_equal_or_lower_sequences_are_skipped_and_the_first_of_a_run_is_an_entry[plain]",
+    ),
+    Mutation(
+        4, "take the number again that was the last one, on any schedule", "statevec/engine/rings.py",
+        "    if sequence <= last:", "    if sequence < last:",
+        SIMULATION,
     ),
     Mutation(
         4, "do not mark a gap", "statevec/engine/rings.py",
@@ -159,6 +171,11 @@ MUTATIONS = [
         POWER,
     ),
     Mutation(
+        11, "go on behind what the last journaler did not write, on any schedule", "statevec/journal/journaler.py",
+        "        start = start_of_journaling(durability, durable, appended, capacity)", "        start = appended",
+        SIMULATION,
+    ),
+    Mutation(
         11, "release what is not durable yet", "statevec/journal/journaler_kernels.py",
         "    kill_point(BEFORE_FDATASYNC)\n    answer",
         "    log.store_release(RELEASED_BY_JOURNALER, block.load_i64(layout.WRITTEN_POSITION))\n    answer",
@@ -199,6 +216,13 @@ MUTATIONS = [
         12, "name a snapshot before its bytes are durable", "statevec/engine/snapshot_file.py",
         "        sync_file(descriptor, path)\n", "",
         POWER,
+    ),
+    Mutation(
+        12, "let a standby pass over an entry", "statevec/roles/standby_kernels.py",
+        "        if replay_entry(tx, block, entry, scratch) == DIGEST_DIFFERS:",
+        "        if entry.load_i32(entries.KIND) == entries.DUPLICATES:\n            continue\n"
+        "        if replay_entry(tx, block, entry, scratch) == DIGEST_DIFFERS:",
+        SIMULATION,
     ),
     Mutation(
         12, "use a snapshot of another history", "statevec/roles/snapshot.py",
@@ -297,6 +321,12 @@ MUTATIONS = [
         POWER,
     ),
     Mutation(
+        19, "acknowledge an output before it is handed out", "statevec/roles/gateway.py",
+        "                self._handed += 1\n",
+        "                self._handed += 1\n                self.acknowledge(output)\n",
+        SIMULATION,
+    ),
+    Mutation(
         12, "do not compare a snapshot with what execution gives", "statevec/audit/verify_snapshots.py",
         "        if differs.any():", "        if False:",
         f"{FLIPS}::test_in_the_state_of_who_takes_a_snapshot",
@@ -322,6 +352,12 @@ MUTATIONS = [
         20, "let time go back with the clock", "statevec/engine/append.py",
         "    return now if now > last else last", "    return now",
         f"{TIME}::test_time_does_not_go_back_when_the_clock_does[plain]",
+    ),
+    Mutation(
+        20, "give a duplicate a later time than what follows it", "statevec/engine/rings.py",
+        "    close_entry(loop, tx, log, entry, now_ns)  # the batch",
+        "    close_entry(loop, tx, log, entry, read_clock(loop))  # the batch",
+        SIMULATION,
     ),
     Mutation(
         21, "fire a timer in the turn that set it", "statevec/engine/loop.py",

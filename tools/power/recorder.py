@@ -149,8 +149,12 @@ class Recorder:
         self._numbers[self._identity(status)] = self._made
         return self._made
 
+    def before_call(self) -> None:
+        """Comes before each call: for who wants to do something then."""
+
     @contextmanager
     def _turn(self) -> Iterator[Seen]:
+        self.before_call()
         with self._lock:
             if threading.current_thread() in self._dead:
                 raise SystemExit

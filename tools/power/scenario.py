@@ -34,6 +34,7 @@ from statevec.roles.leader import Leader
 from statevec.roles.producer import Producer
 from statevec.roles.retention import retain
 from statevec.roles.snapshot_taker import take_snapshot
+from statevec.roles.standby import Standby
 from statevec.roles.takeover import take_over
 from tools.killing.messages import PLUGIN, message
 from tools.power.history import History
@@ -80,13 +81,18 @@ class Led:
         self.leader.log.close()
 
 
-def lead(config: Config, taken_over: Callable[[Region], None] = lambda log: None) -> Led:
+def lead(
+    config: Config,
+    taken_over: Callable[[Region], None] = lambda log: None,
+    lock: LeaderLock | None = None,
+    standby: Standby | None = None,
+) -> Led:
     """Take the lead as an engine process does (`roles/engine_process`), and begin.
 
-    `taken_over` is called with the log, before the epoch begins.
+    `taken_over` is called with the log, before the epoch begins. Who has the lock and stood by says so.
     """
     prepare_directory(config.directory)
-    lock = LeaderLock(config.directory)
+    lock = lock or LeaderLock(config.directory)
     try:
         lock.record()
         genesis = not (config.directory / INSTANCE_FILE).exists()
@@ -98,7 +104,7 @@ def lead(config: Config, taken_over: Callable[[Region], None] = lambda log: None
             PluginStore(instance.directory).keep(plugin)
             return plugin
 
-        taken = take_over(instance, config, configured, lock.previous)
+        taken = take_over(instance, config, configured, lock.previous, standby)
         taken_over(taken.log.region)
         leader = Leader(instance, config, taken)
         leader.begin()
