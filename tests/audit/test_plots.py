@@ -179,6 +179,20 @@ def test_exposure_is_what_a_walk_over_all_changes_finds(
     assert (rows["highest position, lots"], rows["highest worst case, lots"]) == (f"{position:,}", f"{worst:,}")
 
 
+def test_a_fill_that_the_position_contains_already_counts_once(tmp_path: Path) -> None:
+    recorded = RecordedHedge(tmp_path / "instance", seed=1)
+    quote = {"bid_price": 1_000, "ask_price": 1_001, "bid_size": 50, "ask_size": 50, "exchange_time_ns": 1}
+    recorded.say("MarketData", {"instrument": 1, **quote})
+    recorded.say("HedgeIntent", {"instrument": 1, "target_quantity": 7})
+    ((order_id, quantity),) = recorded._open.items()
+    recorded.say("PositionUpdate", {"instrument": 1, "venue_sequence": 2, "quantity": quantity})
+    update = {"order_id": order_id, "venue_sequence": 1, "status": "FILLED", "filled_quantity": quantity}
+    recorded.say("OrderUpdate", {**update, "last_price": 1_000})
+    recorded.write()
+    rows = dict(exposure(Journal(recorded.instance.directory), None, None, 1).rows)
+    assert rows["highest position, lots"] == rows["highest worst case, lots"] == str(quantity)
+
+
 def test_exposure_says_what_it_cannot_draw(hedge: RecordedHedge, instance: Instance) -> None:
     journal = Journal(hedge.instance.directory)
     with pytest.raises(PlotError, match=r"instrument=77 there=\[1, 2, 3\]"):

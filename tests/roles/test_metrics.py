@@ -58,6 +58,8 @@ def test_a_scrape_has_every_documented_metric_and_no_other(engine: EngineUnderTe
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
     assert names == set(METRICS)
     found = families(text)
+    absent = {"statevec_standby_lag_bytes", "statevec_shadow_compared_total", "statevec_shadow_unexpected_total"}
+    assert set(METRICS) - set(found) == {*absent, "statevec_latency_seconds"}  # which has names of its own
     sequence = len(engine.entries_so_far())
     assert found["statevec_entries_total"] == {(): sequence}
     assert found["statevec_is_leader"] == {(): 1}
