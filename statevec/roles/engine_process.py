@@ -164,12 +164,25 @@ def _wait_for_lead(
 
     def prepare(standby: Standby) -> None:
         speak_as("standby", standby.instance)
+        _check_as_leader(config, standby)
         _say_who_decides(config, standby.following.versions.plugin)
         warm_up()
         _lock_memory(standby.following.execution.memory)
         report("following", sequence=standby.sequence)
 
     return stand_by(config, lambda: request.wait(0), kill_hung_after, prepare)
+
+
+def _check_as_leader(config: Config, standby: Standby) -> None:
+    """Refuse now what would be refused when it takes over: gateways that the version which decides does not fit.
+
+    What it follows may be a version of long ago still, so the leader's word counts. Raises `ConfigError`, `StoreError`.
+    """
+    leader = standby.instance.leader()
+    plugin = standby.following.versions.plugin
+    if leader is not None and leader.content_hash not in ("", plugin.content_hash):
+        plugin = PluginStore(standby.instance.directory).load(leader.content_hash)
+    check_gateways(config, plugin)
 
 
 def _lock_memory(used: list[Region]) -> None:

@@ -72,3 +72,18 @@ def test_the_command_names_the_file_and_leaves_nothing(
         f"error: {engine.configuration}: gateway[0].messages: 'Add' is no output of tally {outputs}\n"
     )
     assert not engine.directory.exists()
+
+
+def test_a_standby_with_gateways_that_do_not_fit_says_so_at_once(make_engine: Callable[..., EngineUnderTest]) -> None:
+    """Not when it takes over and nobody else is there."""
+    engine = make_engine()
+    engine.start()
+    other = engine.configuration.with_name("standby.toml")
+    other.write_text(engine.configuration.read_text() + '[[gateway]]\nname = "adds"\nmessages = ["Add"]\n')
+    command = [str(other) if word == str(engine.configuration) else word for word in engine.command()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert result.returncode == 2
+    assert "gateway[0].messages: 'Add' is no output of tally" in result.stderr.splitlines()[-1]
+    assert engine.stop() == 0
+    left = Path("/dev/shm").glob(engine.instance.segment_name("counters-standby")[1:] + "*")
+    assert list(left) == []
