@@ -37,7 +37,7 @@ from statevec.journal import admin_layout as admin
 from statevec.journal import entry_layout as entries
 from statevec.journal.decode import hex64
 from statevec.journal.entry_view import Entry, Output
-from statevec.state.tables import find, ordered_from
+from statevec.state.tables import find, ordered_from, ordered_next
 from statevec.state.transaction_layout import TRANSACTION_SIZE
 
 EARLIEST = -(1 << 63)
@@ -120,8 +120,19 @@ class VirtualEngine:
     def first_timer(self) -> Timer | None:
         """The timer that fires next, None when none is set."""
         row = self._first_timer(self._execution.tx.address)
-        if row == 0:
-            return None
+        return self._timer_at(row) if row else None
+
+    def due_timers(self, now_ns: int) -> list[Timer]:
+        """The timers that are due by then, in the order in which they fire."""
+        found: list[Timer] = []
+        tx, arena = self._execution.tx, self._execution.arena
+        row = self._first_timer(tx.address)
+        while row and arena.load_i64(row + engine_state.TIMER_DEADLINE_NS) <= now_ns:
+            found.append(self._timer_at(row))
+            row = ordered_next(tx, TIMERS, DEADLINE_INDEX, row, False)
+        return found
+
+    def _timer_at(self, row: int) -> Timer:
         arena = self._execution.arena
         return Timer(arena.load_i64(row + engine_state.TIMER_DEADLINE_NS), arena.load_i64(row + engine_state.TIMER_KEY))
 
