@@ -136,6 +136,8 @@ def test_damaged_files_are_said_and_the_rest_is_shown(engine: EngineUnderTest) -
 
 
 def test_top_once_prints_the_same_names_each_time(engine: EngineUnderTest, capsys: pytest.CaptureFixture[str]) -> None:
+    with Producer(engine.directory, "market") as producer:
+        producer.wait_released(producer.send(add(1, -1), WAIT_SECONDS), WAIT_SECONDS)
     words = ["top", "--instance", str(engine.directory), "--once", "--interval", "0.01"]
     assert run_command([*words, "--format", "json"]) == 0
     shown = json.loads(capsys.readouterr().out)
