@@ -36,6 +36,8 @@ from statevec.journal.disk import (
 )
 
 CURSOR_FILE = "cursor"
+READABLE_BY_GROUP = 0o640
+"""Mode of the cursor of a gateway that is another user: the engine reads it as the directory's group."""
 
 
 class CursorError(Exception):
@@ -94,6 +96,8 @@ class CursorFile:
             make_directory(self.directory)
             sync_directory(instance.gateways_directory)
         self._descriptor = open_directory(self.directory)
+        is_owner = os.fstat(self._descriptor).st_uid == instance.owner
+        self._mode = 0o600 if is_owner else READABLE_BY_GROUP
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -111,7 +115,7 @@ class CursorFile:
             raise CursorError(f"a cursor only moves forward: from={self.cursor} to={cursor}")
         file = self.directory / CURSOR_FILE
         try:
-            replace_file(file, msgspec.json.encode(CursorRecord.of(cursor)), durable)
+            replace_file(file, msgspec.json.encode(CursorRecord.of(cursor)), durable, self._mode)
         except OSError as error:
             raise CursorError(
                 f"{file} cannot be written: {error}; what was not acknowledged will be handed out again"

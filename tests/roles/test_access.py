@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from statevec.engine.instance import create_instance, prepare_directory
+from statevec.roles.cursor import Cursor, CursorFile
 from tests.roles.engine_harness import EngineUnderTest
 
 MakeEngine = Callable[..., EngineUnderTest]
@@ -63,3 +65,18 @@ def test_a_link_in_place_of_a_segment_is_never_written_through(make_engine: Make
     assert not ring.is_symlink()
     assert engine.stop() == 0
     assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_the_cursor_of_another_users_gateway_is_readable_for_the_group(tmp_path: Path) -> None:
+    """Or the engine could not tell what the gateway holds back, nor what it saw durable."""
+    prepare_directory(tmp_path / "instance")
+    instance = create_instance(tmp_path / "instance")
+    for name, owner, mode in (("own", os.getuid(), 0o600), ("other", 12345, 0o640)):
+        directory = instance.gateways_directory / name
+        directory.mkdir()
+        os.chown(directory, owner, -1)
+        file = CursorFile(instance, name)
+        file.write(Cursor(64, 1, 1, "ab", 1), durable=False)
+        file.close()
+        assert modes([directory / "cursor"]) == {"cursor": mode}
