@@ -88,7 +88,7 @@ class HedgeMarket:
         self._changes = Changes(plugin, of_messages)
         self._instrument = instrument
         self._ticks = ticks
-        self._latency_ns = own.get(LATENCY, latency_ns // MICROSECOND_NS) * MICROSECOND_NS
+        self._latency_ns = own[LATENCY] * MICROSECOND_NS if LATENCY in own else latency_ns
         self._quote_lots = own.get(QUOTE_LOTS, instrument.quote_lots)
         self._exchange = Exchange(self._quote_lots)
         self._actions = deque(make_script(instrument, ticks, RiskSettings(), own.get(SEED, seed)))
