@@ -101,8 +101,8 @@ def test_lines_have_the_variables_that_changed_and_helpers_are_inside_them(probe
     steps = {step["text"]: step for step in handler["items"]}
     assert steps["thing = tx.things.insert(message.number)"]["variables"] == {"thing": "things[9]"}
     assert steps["thing.weight = message.weight"]["assigned"] == [["things[9].weight", 50]]
-    split = steps["add_to_total(tx, message.grade, message.weight)"]
-    assert split["line"] == line_of("add_to_total(tx, message.grade,")
+    split = steps["add_to_total( tx, message.grade, message.weight, )"]
+    assert split["line"] == line_of("    add_to_total(")
     (helper,) = split["calls"]
     assert helper["arguments"] == {"grade": "HIGH", "weight": 50}
     assert [step["line"] for step in helper["items"]] == [
@@ -121,8 +121,8 @@ def test_a_loop_shows_its_first_turns_and_its_last_one(probe):
     assert (loop["line"], loop["turns"], len(loop["shown"])) == (line_of("for thing in tx.things.where"), 33, 3)
     turns = [turn[0]["variables"]["thing"] for turn in loop["shown"]]
     assert turns == ["things[2]", "things[4]", "things[39]"]
-    assert [step["text"] for step in loop["shown"][2][1:]] == ["total += heavy(thing)", "count += 1"]
-    assert loop["shown"][2][2]["variables"] == {"count": 33}
+    assert [step["text"] for step in loop["shown"][2][1:]] == ["total += heavy(thing)", "count += 2"]
+    assert loop["shown"][2][2]["variables"] == {"count": 66}
     ended_by_break = found.lines[0]["items"][4]
     assert (ended_by_break["turns"], len(ended_by_break["shown"])) == (1, 1)
     empty = explained(probe, probe.say("Spread", parts=[]))
@@ -165,7 +165,7 @@ def test_a_rejection_has_its_text_and_the_line_that_did(probe):
     assert found.refusal is not None
     assert (found.refusal.kind, found.refusal.code) == ("rejection", 1)
     assert found.refusal.text == "a thing of that number is there already"
-    assert (found.refusal.line, found.refusal.source) == (line_of("return tx.reject(THERE)"), "return tx.reject(THERE)")
+    assert (found.refusal.line, found.refusal.source) == (line_of("tx.reject(THERE)"), "tx.reject(THERE)")
     assert (found.changes, found.outputs) == ([], [])
 
 

@@ -37,12 +37,17 @@ def totals_are_few(tx, totals):
 @probe.on("Add")
 def on_add(tx, message):
     if message.number in tx.things:
-        return tx.reject(THERE)
+        tx.reject(THERE)
+        return
     thing = tx.things.insert(message.number)
     thing.grade = message.grade
     thing.tag = message.number * 10
     thing.weight = message.weight
-    add_to_total(tx, message.grade, message.weight)
+    add_to_total(
+        tx,
+        message.grade,
+        message.weight,
+    )
 
 
 @probe.on("Weigh")
@@ -51,7 +56,7 @@ def on_weigh(tx, message):
     count = 0
     for thing in tx.things.where(grade=message.grade):
         total += heavy(thing)
-        count += 1
+        count += 2
     lightest = 0
     for thing in tx.things.ascending(weight=0):
         lightest = thing.weight
