@@ -6,8 +6,8 @@ Invariants
     The first reason stays: a later failure, or a second process, does not replace it.
     Nothing but a person removes it (`statevec resume`).
 
-Who writes and who reads: whoever has the instance's lock and saw a write or fsync of the journal fail writes it; who
-wants to lead reads it.
+Who writes and who reads: whoever saw a write or fsync of the journal fail writes it, with the instance's lock or, as a
+taker of snapshots does, without; who wants to lead reads it.
 
 A crash leaves no mark, or one whose text is cut. Where the disk refuses the mark too, HALTED in the log still says it
 (`roles/takeover`).

@@ -22,6 +22,7 @@ from statevec.ipc import log_layout
 from statevec.ipc.log import attach_log, released_offset
 from statevec.ipc.python_call import load_acquire
 from statevec.ipc.segment import Segment
+from statevec.journal.halt_mark import halting_on_failed_sync
 from statevec.journal.segments import contiguous_segments, sync_segment
 from statevec.roles.events import report
 from statevec.roles.following import Following
@@ -36,6 +37,8 @@ def journal_is_durable(instance: Instance, log: Segment | None, position: int) -
     """Whether the journal is durable up to `position` (rule 12).
 
     Where no journaler waits for the disk (`memory` mode), or there is none (no log), written segments are synced here.
+    Raises `DiskError`; a failed fsync leaves the halt mark, since whoever leads next would sync again, and be told that
+    all is well (rule 11).
     """
     durable = 0
     if log is not None:
@@ -48,9 +51,10 @@ def journal_is_durable(instance: Instance, log: Segment | None, position: int) -
         if load_acquire(log.region, log_layout.WRITTEN) < position:  # SYNC POINT: as above
             return False
     segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
-    for segment in segments:
-        if segment.end > durable and segment.first < position:
-            sync_segment(segment)
+    with halting_on_failed_sync(instance.halt_path):
+        for segment in segments:
+            if segment.end > durable and segment.first < position:
+                sync_segment(segment)
     return True
 
 

@@ -11,10 +11,11 @@ from statevec.audit.repair import repair
 from statevec.engine.instance import HaltedError, open_instance
 from statevec.journal.disk import DiskError, open_directory, read_file, remove_tree, replace_file
 from statevec.roles.halted import resume
+from statevec.roles.snapshot_taker import take_snapshot
 from tests.faults.faulty_engine import try_fault
 from tests.faults.in_process import run_scenario
 from tests.faults.injector import Call, Fault, Injector
-from tests.faults.scenarios import SCENARIOS, Scenario, nothing, torn
+from tests.faults.scenarios import SCENARIOS, Scenario, nothing, record, torn
 
 SEGMENT = "instance/journal/N.seg"
 PREPARED = "instance/journal/.N.seg.tmp"
@@ -58,6 +59,18 @@ def test_a_failed_fsync_of_a_repair_leaves_the_mark(tmp_path: Path) -> None:
         repair(instance)
     resume(instance)
     assert repair(instance) == [], "the first attempt wrote the zeros"
+
+
+def test_a_failed_fsync_below_a_snapshot_leaves_the_mark_and_no_snapshot(tmp_path: Path) -> None:
+    """Rules 11 and 12: the next fsync of the journal would succeed, whoever calls it."""
+    record(tmp_path)
+    instance = open_instance(tmp_path / "instance")
+    fault = Fault(Call("fsync", f"{tmp_path.name}/{SEGMENT}", 1), errno.EIO)
+    with Injector([tmp_path]).watching(fault), pytest.raises(DiskError, match="fsync failed: EIO"):
+        take_snapshot(instance, "interpreted")
+    assert list(instance.snapshots_directory.iterdir()) == []
+    with pytest.raises(HaltedError, match="fsync failed: EIO"):
+        instance.refuse_when_halted()
 
 
 def test_a_job_that_passes_over_a_failure_is_noticed(tmp_path: Path) -> None:
