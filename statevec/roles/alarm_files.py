@@ -37,8 +37,8 @@ def append(instance_directory: Path, line: bytes) -> None:
         return
     directory = instance_directory / DIRECTORY
     with suppress(OSError):
-        directory.mkdir(exist_ok=True, mode=0o755)
-        descriptor = os.open(directory / LAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        directory.mkdir(exist_ok=True, mode=0o750)
+        descriptor = os.open(directory / LAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
             if os.fstat(descriptor).st_size + len(line) < FILE_BYTES:
                 os.write(descriptor, line + b"\n")
@@ -50,7 +50,7 @@ def append(instance_directory: Path, line: bytes) -> None:
 
 
 def _write_behind(directory: Path, line: bytes) -> None:
-    descriptor = os.open(directory / LAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(directory / LAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
         if os.fstat(descriptor).st_size + len(line) < FILE_BYTES + LINE_BYTES:
             os.write(descriptor, line + b"\n")

@@ -50,7 +50,7 @@ class _Turn:
         if self._descriptor >= 0:
             return True
         try:
-            self._path.parent.mkdir(exist_ok=True, mode=0o755)
+            self._path.parent.mkdir(exist_ok=True, mode=0o750)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return True  # on a full disk better two of them than none

@@ -22,7 +22,7 @@ from statevec.ipc.segment import Segment
 from statevec.roles import live_kernels as layout
 from statevec.roles.live_kernels import sequence_at, watch_unit
 
-LOOK_BYTES = 8 << 20
+LOOK_BYTES = 32 << 20
 TRIES = 4
 
 
