@@ -17,7 +17,7 @@ from typing import Any
 
 from statevec.audit.difference import compare_entries
 from statevec.audit.explain_decider import DeciderSearch
-from statevec.audit.explain_kinds import tell
+from statevec.audit.explain_kinds import tell, time_text
 from statevec.audit.explain_lines import SourceLines, call_to_dict
 from statevec.audit.explain_parts import (
     Arrived,
@@ -38,6 +38,7 @@ from statevec.audit.trace_run import TracedDispatch, TracedRun, trace_entry
 from statevec.engine.execution import Execution
 from statevec.engine.plugin.decoding import decoder_for
 from statevec.engine.plugin.loader import LoadedPlugin
+from statevec.engine.store import StoreError
 from statevec.ipc.faults import COMMITTED, INVARIANT_VIOLATED, outcome_name, reason_of
 from statevec.journal.decode import hex64
 from statevec.journal.entry_layout import COMMAND, DELETED, INSERTED, TIMER, UPDATED
@@ -77,7 +78,10 @@ class Explainer:
 
     def explain(self, sequence: int) -> Explanation:
         """Explain one entry. Raises what `StateWalker.before` raises, for the entries before it as for itself."""
-        following, entry = self._walker.before(sequence)
+        try:
+            following, entry = self._walker.before(sequence)
+        except StoreError as error:
+            raise StoreError(f"{self._known(sequence)}; why is not: {error}") from error
         version = self.version(following.versions.plugin)
         if entry.kind not in (COMMAND, TIMER):
             return self._explain_own(following, entry, version)
@@ -99,6 +103,13 @@ class Explainer:
             refusal=refusal_of(run, version),
             **_asked(run.trace, version.names),
         )
+
+    def _known(self, sequence: int) -> str:
+        """What the journal alone says of an entry."""
+        entry = self._walker.entry(sequence)
+        what = f"a {entry.kind_name} of epoch {entry.epoch}, {entry.outcome_name}, at {time_text(entry.timestamp_ns)}"
+        parts = f"{len(entry.changes())} records changed, {len(entry.outputs())} outputs"
+        return f"entry {sequence} is known from the journal: {what}, {parts}, logic version {entry.logic_version}"
 
     def _explain_own(self, following: Following, entry: Entry, version: VersionInWords) -> Explanation:
         """An entry for which no handler runs: the walk to it compares its digest."""
@@ -202,7 +213,8 @@ def emitted_outputs(entry: Entry, version: VersionInWords) -> list[EmittedOutput
 
 
 def _asked(trace: Trace, names: RecordNames) -> dict[str, Any]:
-    return {"reads": list(_reads(trace, names)), "lookups": list(_lookups(trace, names))}
+    reads, lookups = list(_reads(trace, names)), list(_lookups(trace, names))
+    return {"reads": reads, "lookups": lookups, "left_out": trace.left_out}
 
 
 def _reads(trace: Trace, names: RecordNames) -> Iterator[ReadRecord]:

@@ -155,6 +155,8 @@ class Explanation:
     """The plugin's module, whose lines are meant."""
     reads: list[ReadRecord] = field(default_factory=list)
     lookups: list[TableLookup] = field(default_factory=list)
+    left_out: int = 0
+    """Reads and lookups that were too many to be listed."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """Functions that ran (`explain_lines`)."""
     changes: list[ChangedRecord] = field(default_factory=list)

@@ -127,14 +127,15 @@ class StateWalker:
         self._following = None
 
     def _refuse_outside(self, sequence: int) -> None:
-        first, last = self.log.first_sequence, self.log.newest_sequence
+        first = self.log.first_sequence
         if 1 <= sequence < first:
             raise CutAwayError(
-                f"entry was taken away with its segment: sequence={sequence} first={first} last={last} position="
-                f"{self.log.first_position} is where the journal begins; the cold segments before it have it (--cold)"
+                f"entry was taken away with its segment: sequence={sequence} first={first} last="
+                f"{self.log.newest_sequence} position={self.log.first_position} is where the journal begins; the cold "
+                f"segments before it have it (--cold)"
             )
         if sequence < 1:
-            raise SequenceNotFoundError(sequence, first, last)
+            raise SequenceNotFoundError(sequence, first, self.log.newest_sequence)
 
     def _unit_end(self, position: int) -> int:
         """The first position at or behind `position` where an entry ends for certain: no entry crosses a unit's end."""

@@ -30,7 +30,8 @@ from statevec.ipc.segment import SHARED_MEMORY, Segment, SegmentError
 from statevec.journal import reader_layout
 from statevec.journal.cold_segments import join_segments, list_cold_segments
 from statevec.journal.errors import JournalError, SegmentProblemError, SequenceNotFoundError
-from statevec.journal.reader import JournalReader, make_cursor
+from statevec.journal.reader import NO_LIMIT, JournalReader, make_cursor
+from statevec.journal.reader_kernels import END_OF_RANGE, walk
 from statevec.journal.segments import SegmentFile, StoredSegment, contiguous_segments
 
 TRIES = 16
@@ -106,9 +107,17 @@ class RecordedLog(JournalReader):
         if written > self.end_of_files:
             return False
         cursor = make_cursor(first, self.unit, written)
-        while self.next(cursor) is not None:
-            pass
+        self._walk_on(cursor)
         return cursor.load_i64(reader_layout.POSITION) == written
+
+    def _walk_on(self, cursor: Region) -> bool:
+        """Let a cursor go as far as there are whole entries; whether it met what is none."""
+        while (segment := self.segment_at(cursor.load_i64(reader_layout.POSITION))) is not None:
+            if walk(self.region(segment), segment.first, cursor) != END_OF_RANGE:
+                return True
+            if cursor.load_i64(reader_layout.POSITION) >= cursor.load_i64(reader_layout.LIMIT):
+                return False
+        return False
 
     def refresh(self) -> None:
         """It stays what it was when it was opened."""
@@ -121,8 +130,13 @@ class RecordedLog(JournalReader):
 
     @cached_property
     def newest_sequence(self) -> int:
-        """Of the last entry that is whole, 0 when there is none."""
-        return self.last_sequence()
+        """Of the last entry, 0 when there is none. Raises `JournalDamagedError` where durable bytes are not whole."""
+        if not self.segments:
+            return 0
+        cursor = self._cursor_in_last_unit(NO_LIMIT)
+        if self._walk_on(cursor):
+            self.judge(cursor)
+        return cursor.load_i64(reader_layout.SEQUENCE)
 
     def find(self, sequence: int) -> int:
         """Position of an entry by its sequence. Raises `SequenceNotFoundError`, `JournalDamagedError`."""

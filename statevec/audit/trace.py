@@ -6,7 +6,8 @@
 Invariants
     A record's bytes are those at the moment of the read: a transaction's own changes before it are in them, later ones
     are not.
-    However long a handler ran, a loop keeps its first turns and its last ones: what is kept is bounded by the source.
+    However long a handler ran, a loop keeps its first turns and its last ones, and reads and lookups end at KEPT: what
+    is kept is bounded.
 
 Private to the run; a crash leaves nothing.
 """
@@ -57,6 +58,8 @@ class Lookup:
 
 
 KEYS_KEPT = 100
+KEPT = 10_000
+"""Reads, and lookups, that are kept of one run."""
 
 
 @dataclass(slots=True)
@@ -106,7 +109,7 @@ class InvariantRun:
 
 @dataclass(slots=True)
 class Trace:
-    """Everything that one run did; `line` is where it is just now."""
+    """Everything that one run did; `line` is where it is just now. `left_out` counts reads and lookups beyond KEPT."""
 
     reads: list[Read] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
@@ -119,6 +122,7 @@ class Trace:
     line: int = 0
     by: str = ""
     step: Step | None = None
+    left_out: int = 0
     _last_read: dict[tuple[int, int, str], Read] = field(default_factory=dict)
     _last_lookup: dict[tuple[int, str, str, Any, str], Lookup] = field(default_factory=dict)
 
@@ -130,7 +134,7 @@ class Trace:
             last.times += 1
             return
         self._last_read[place] = read
-        self.reads.append(read)
+        self._keep(self.reads, read)
 
     def note_lookup(self, lookup: Lookup) -> Lookup:
         """Take in a lookup of one key; the same one with the same answer is counted where it stands."""
@@ -140,13 +144,20 @@ class Trace:
             last.times += 1
             return last
         self._last_lookup[place] = lookup
-        self.lookups.append(lookup)
+        self._keep(self.lookups, lookup)
         return lookup
 
     def begin_lookup(self, lookup: Lookup) -> Lookup:
         """Take in one whose answer comes later, row by row."""
-        self.lookups.append(lookup)
+        self._keep(self.lookups, lookup)
         return lookup
+
+    def _keep(self, kept: list[Any], found: Any) -> None:
+        """A handler may ask as often as its loop budget allows; a person reads so many answers at most."""
+        if len(kept) < KEPT:
+            kept.append(found)
+        else:
+            self.left_out += 1
 
     def note_store(self, target: str, value: Any) -> None:
         """A field was assigned, or a timer set."""

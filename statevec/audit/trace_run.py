@@ -103,6 +103,8 @@ def trace_entry(execution: Execution, dispatch: TracedDispatch, recorded: Entry)
     kept = bytes(execution.arena.view[clock : clock + clock_size])
     dispatch.begin()
     length = preview_entry(execution.tx, block, scratch)
+    if isinstance(dispatch.last_error, KeyboardInterrupt):
+        raise dispatch.last_error  # nobody's fault, and everything is rolled back
     execution.arena.view[clock : clock + clock_size] = kept  # a probation counts what it was shown
     fault = describe_error(dispatch.last_error, str(dispatch.loaded.path))
     return TracedRun(Entry(scratch.view[:length]), dispatch.trace, fault)

@@ -39,6 +39,8 @@ def print_explanation(found: Explanation, page: Page) -> None:
         page.heading("Lookups")
         for lookup in found.lookups:
             page.line(f"{lookup.line:>{LINE_COLUMNS}}  {lookup_text(lookup)}", hang=LINE_COLUMNS + 4)
+    if found.left_out:
+        page.line(f"  … and {found.left_out:,} more reads and lookups")
     if found.lines:
         page.heading(f"Lines it ran, of {found.file}")
         for call in found.lines:

@@ -273,6 +273,30 @@ def test_what_does_not_come_out_again_is_said_instead_of_explained(probe):
     assert "outputs[0].fields.total: recorded 310, executed again 309" in result.output
 
 
+def test_a_handler_that_asks_too_often_is_listed_in_part(probe, monkeypatch):
+    monkeypatch.setattr("statevec.audit.trace.KEPT", 2)
+    found = explained(probe, probe.say("Weigh", grade="HIGH", divisor=3))
+    assert (len(found.reads), len(found.lookups), found.left_out) == (2, 2, 1)
+    assert "… and 1 more reads and lookups" in shown(probe, str(found.sequence))
+
+
+def test_an_interruption_inside_a_handler_is_no_fault_of_it(probe, monkeypatch):
+    sequence = probe.say("Find", tag=40)
+    probe.write()
+    walker = StateWalker(probe.instance)
+    explainer = Explainer(walker)
+    explainer.explain(3)
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("statevec.audit.trace_tables.TracedTable.find_unique", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            explainer.explain(sequence)
+    assert explainer.explain(sequence).reproduced
+
+
 def test_an_explanation_leaves_state_and_trace_function_as_they_were(probe):
     sequence = probe.say("Find", tag=40)
     probe.write()
@@ -325,4 +349,5 @@ def test_bad_sequences_and_directories_are_one_line(probe, tmp_path, capsys):
     (probe.instance.plugin_directory(probe.plugin.content_hash) / "probe.py").write_text("# changed\n")
     assert run_command(["explain", "3", "--instance", directory]) == 1
     error = capsys.readouterr().err
+    assert error.startswith("error: entry 3 is known from the journal: a command of epoch 1, COMMITTED")
     assert "probe.py was changed" in error and probe.plugin.content_hash in error

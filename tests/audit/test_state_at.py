@@ -120,6 +120,14 @@ def test_a_snapshot_is_where_execution_begins(tmp_path):
     assert accounts(walker.to(last - 40)) == expected[last - 40]
 
 
+def test_the_newest_state_is_not_that_before_a_damaged_entry(tmp_path):
+    recorded = recorded_at(tmp_path, 60)
+    recorded.overwrite(recorded.positions[50] + layout.INPUT, b"\xff" * 8)
+    with pytest.raises(JournalDamagedError) as raised:
+        _ = StateWalker(recorded.instance).log.newest_sequence
+    assert raised.value.sequence == 51
+
+
 def test_a_sequence_out_of_range_is_refused_with_first_and_last(recorded):
     walker = StateWalker(recorded.instance)
     last = len(recorded.positions)
