@@ -38,22 +38,19 @@ def append(instance_directory: Path, line: bytes) -> None:
     directory = instance_directory / DIRECTORY
     with suppress(OSError):
         directory.mkdir(exist_ok=True, mode=0o750)
-        descriptor = os.open(directory / LAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        try:
-            if os.fstat(descriptor).st_size + len(line) < FILE_BYTES:
-                os.write(descriptor, line + b"\n")
-                return
-        finally:
-            os.close(descriptor)
-        _turn_over(directory)
-        _write_behind(directory, line)
+        if not _write(directory, line, FILE_BYTES):
+            _turn_over(directory)
+            _write(directory, line, FILE_BYTES + LINE_BYTES)
 
 
-def _write_behind(directory: Path, line: bytes) -> None:
+def _write(directory: Path, line: bytes, most: int) -> bool:
+    """Append a line to a file that then has fewer than `most` bytes; whether it was appended."""
     descriptor = os.open(directory / LAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
-        if os.fstat(descriptor).st_size + len(line) < FILE_BYTES + LINE_BYTES:
+        fits = os.fstat(descriptor).st_size + len(line) < most
+        if fits:
             os.write(descriptor, line + b"\n")
+        return fits
     finally:
         os.close(descriptor)
 
