@@ -57,7 +57,7 @@ OVER_JOURNAL = {
     "entries_per_second": "entries /s",
 }
 DIGEST_SHOWN = 8
-WIDTH = 200
+WIDTH = 160
 ONLY_IF_ANY = ("rejected", "faulted")
 """Columns that are left out where every run has 0."""
 
@@ -114,10 +114,9 @@ def _table(results: list[Result], by: str | None, figures: dict[str, str]) -> Ta
     if several:
         table.add_column("plugin", overflow="fold")
     for name in varied:
-        table.add_column(escape(name.replace(".", " ").replace("_", " ")), justify="right", overflow="fold")
+        table.add_column(_heading(name), justify="right", overflow="fold")
     for name in columns:
-        heading = figures.get(name, name.replace("_", " "))
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(_heading(figures.get(name, name)), justify="right", overflow="fold")
     table.add_column("digest", no_wrap=True)
     marks = _marks(results, by)
     for result in results:
@@ -127,6 +126,11 @@ def _table(results: list[Result], by: str | None, figures: dict[str, str]) -> Ta
         values = [text(result.value(name)) for name in columns]
         table.add_row(run, *plugin, *settings, *values, result.digest[:DIGEST_SHOWN])
     return table
+
+
+def _heading(name: str) -> str:
+    """A name with each of its words on a line of its own: columns stay as narrow as their values."""
+    return escape(name.replace(".", " ").replace("_", " ").replace(" ", "\n"))
 
 
 def _title(results: list[Result]) -> str:

@@ -30,6 +30,7 @@ COMMANDS = {
     "why": ("statevec.cli.why", "why", "Show what caused an output, and what came back for it."),
     "project": ("statevec.cli.project", "project", "Follow an instance into a DuckDB file."),
     "sql": ("statevec.cli.sql", "sql", "Ask history in SQL."),
+    "backtest": ("statevec.cli.backtest", "backtest", "Run a plugin over ticks or a journal with other parameters."),
     "snapshot": ("statevec.cli.snapshot", "snapshot", "Keep the state at this moment, to start from later."),
     "retain": ("statevec.cli.retain", "retain", "Archive or remove journal segments that nobody needs at hand."),
     "shadow": ("statevec.cli.shadow", "shadow", "Run a candidate version beside the live one and compare decisions."),
