@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -29,7 +30,10 @@ def reported() -> list[tuple[str, str, set[str], bool]]:
     """Where, event, names of fields, and whether more come from a `**` argument: of every report in the sources."""
     found = []
     for path in sorted((ROOT / "statevec").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        if not re.search(r"\b(report|Trouble)\(", text):
+            continue
+        for node in ast.walk(ast.parse(text)):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
