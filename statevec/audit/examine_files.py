@@ -23,9 +23,10 @@ from statevec.engine.instance import (
     Instance,
 )
 from statevec.engine.snapshot_file import list_snapshots
+from statevec.roles import alarm_files
 from statevec.roles.retention import HEAD_FILE
 
-KNOWN = {INSTANCE_FILE, EPOCH_FILE, LEADER_FILE, HALT_FILE, HEAD_FILE, *DIRECTORIES}
+KNOWN = {INSTANCE_FILE, EPOCH_FILE, LEADER_FILE, HALT_FILE, HEAD_FILE, alarm_files.DIRECTORY, *DIRECTORIES}
 PRIVATE = (".seg", ".snapshot", "cursor", EPOCH_FILE, HALT_FILE)
 """Ends of the names of files that only the owner, and where there is one the group, may read."""
 DAMAGED_SUFFIX = ".damaged"
