@@ -79,8 +79,8 @@ class WhatIf:
     changed: Outcome
     differences: list[Difference]
     """By path, such as `outputs[0].price`: `recorded` as it was, `executed` as it would have been."""
-    lines: list[LineDifference]
-    """Lines that ran otherwise, with their neighbours."""
+    lines: list[list[LineDifference]]
+    """Lines that ran otherwise, with their neighbours, in groups with others between them."""
     note: str = "This judges the one entry alone, on the state before it; what followed from it is not told."
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,14 +220,16 @@ def _lines(run: TracedRun, version: VersionInWords) -> list[Line]:
 
 def _line_differences(
     recorded: tuple[TracedRun, VersionInWords], changed: tuple[TracedRun, VersionInWords]
-) -> Iterator[LineDifference]:
+) -> Iterator[list[LineDifference]]:
     """Lines by their text and what they set; where nothing differs, none."""
     left, right = _lines(*recorded), _lines(*changed)
     matcher = SequenceMatcher(None, [repr(each[1:]) for each in left], [repr(each[1:]) for each in right], False)
     for group in matcher.get_grouped_opcodes(CONTEXT_LINES):
+        found: list[LineDifference] = []
         for operation, left_from, left_to, right_from, right_to in group:
             if operation == "equal":
-                yield from (LineDifference("both", *each) for each in left[left_from:left_to])
+                found += [LineDifference("both", *each) for each in left[left_from:left_to]]
                 continue
-            yield from (LineDifference("recorded", *each) for each in left[left_from:left_to])
-            yield from (LineDifference("changed", *each) for each in right[right_from:right_to])
+            found += [LineDifference("recorded", *each) for each in left[left_from:left_to]]
+            found += [LineDifference("changed", *each) for each in right[right_from:right_to]]
+        yield found

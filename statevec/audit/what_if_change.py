@@ -18,7 +18,7 @@ from statevec.audit.state_at_records import BOUNDS, RecordNames
 from statevec.codecs.errors import SbeError
 from statevec.engine.engine_state import FIRST_PLUGIN_TABLE
 from statevec.engine.execution import Execution
-from statevec.engine.plugin.interpreted_dispatch import InterpretedDispatch
+from statevec.engine.plugin.interpreted_records import prepare_operations
 from statevec.engine.plugin.interpreted_transaction import Binding, Outputs
 from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.ipc.faults import Fault
@@ -116,7 +116,7 @@ def change_state(execution: Execution, plugin: LoadedPlugin, changes: list[str])
     if not changes:
         return []
     names = RecordNames(plugin)
-    InterpretedDispatch(plugin)  # compiles what its tables call
+    prepare_operations()
     binding = Binding(plugin, execution.tx.address, Outputs(plugin))
     begin(execution.tx)
     told = [_change_record(execution, names, binding, change) for change in changes]

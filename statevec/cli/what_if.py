@@ -77,8 +77,11 @@ def _print(found: WhatIf, page: Page) -> None:
         page.line("  none: outcome, changes and outputs are the same")
     if found.lines:
         page.heading("Lines that ran otherwise (- recorded, + changed)")
-        for line in found.lines:
-            _line(line, page)
+        for number, group in enumerate(found.lines):
+            if number:
+                page.line("         …")
+            for line in group:
+                _line(line, page)
     page.heading(found.note)
 
 

@@ -67,7 +67,8 @@ def test_another_input_gives_another_outcome(probe):
 
 def test_lines_that_ran_otherwise_are_shown_with_their_neighbours(probe):
     found = asked(probe, probe.say("Find", tag=40), ("tag=77",))
-    assert [(each.run, each.text.split(" = ")[0]) for each in found.lines] == [
+    (group,) = found.lines
+    assert [(each.run, each.text.split(" = ")[0]) for each in group] == [
         ("recorded", "thing"),
         ("changed", "thing"),
         ("both", "if thing is not None:"),
