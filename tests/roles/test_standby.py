@@ -16,6 +16,7 @@ from statevec.engine.instance import LeaderRecord
 from statevec.journal.admin_layout import HAND_OVER, AdminCommand
 from statevec.journal.entry_layout import ADMIN, COMMAND, CUTOVER, LEADERSHIP
 from statevec.roles import standing_by
+from statevec.roles.alarm_files import last_alarms
 from statevec.roles.following import Following
 from statevec.roles.gateway import Gateway, Output
 from statevec.roles.producer import Producer
@@ -205,6 +206,9 @@ def test_a_halt_mark_keeps_a_standby_from_leading(make_engine: MakeEngine) -> No
     engine.kill()
     assert standby.process.wait(WAIT_SECONDS) == 1
     assert "was halted by a disk error: fdatasync failed" in standby.errors.read_text()
+    failed = standby.wait_for("failed")
+    assert (failed["level"], failed["instance"]) == ("alarm", engine.instance.genesis.instance_id)
+    assert [event["event"] for event in last_alarms(engine.directory, 1)] == ["failed"]
     assert command(engine, "resume").returncode == 0
     assert engine.start()["epoch"] == 2
     assert engine.stop() == 0
