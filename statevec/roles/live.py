@@ -67,6 +67,7 @@ MOST_GATEWAYS = 64
 MOST_SHADOWS = 16
 MOST_SNAPSHOTS = 64
 ALARMS_SHOWN = 20
+MOST_FILES = 256
 REPORT_BYTES = 8 << 20
 RING_STATES = ("open", "suspect", "quarantined")
 
@@ -269,6 +270,8 @@ class Looker:
         mark = (status.st_ino, status.st_size, status.st_mtime_ns)
         known = self._files.get(path)
         if known is None or known[0] != mark:
+            if len(self._files) == MOST_FILES:
+                self._files.clear()  # most of them are gone by now
             known = mark, read(path)
             self._files[path] = known
         return known[1]
@@ -317,7 +320,7 @@ def _state(leader: LeaderRecord | None, log: LogSeen | None) -> str:
     if log is not None and log.heartbeat_age_ns < LEADS_WITHIN_NS and leader.epoch == log.epoch:
         return LEADS
     if leader.host != socket.gethostname():
-        return UNKNOWN
+        return UNKNOWN if log is None else SILENT  # whose log is here is not far: in another container, say
     started = started_ms(leader.pid)
     if started is None or (leader.started_ms and abs(started - leader.started_ms) > START_TOLERANCE_MS):
         return GONE

@@ -23,7 +23,7 @@ BEGINS = "begins"
 NONE = "none"
 UNKNOWN = "unknown"
 """What a leader can be: gives signs of life; is there without; its process is not there; has the lock and does not lead
-yet; nobody ever took the lock; it was on another host, whose processes cannot be seen from here."""
+yet; nobody ever took the lock; it was on another host, and its log is not here."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from statevec.roles.gateway import Gateway
 from statevec.roles.live import Looker, look
 from statevec.roles.live_rates import rate
 from statevec.roles.live_reasons import Reasons
-from statevec.roles.live_sample import GONE, LEADS, UNKNOWN, Sample
+from statevec.roles.live_sample import GONE, LEADS, SILENT, UNKNOWN, Sample
 from statevec.roles.producer import Producer
 from tests.roles.engine_harness import EngineUnderTest, add
 
@@ -165,9 +165,10 @@ def test_a_leader_that_dies_is_gone_and_its_successor_is_seen(make_engine: Calla
         written = (engine.directory / LEADER_FILE).read_bytes()
         elsewhere = {**json.loads(written), "host": "elsewhere"}
         (engine.directory / LEADER_FILE).write_text(json.dumps(elsewhere))
+        assert looker.look().state == SILENT, "its log is here: a container of this host"
+        assert run_command(["clean", "--instance", str(engine.directory), "--discard"]) == 0
         assert looker.look().state == UNKNOWN
         (engine.directory / LEADER_FILE).write_bytes(written)
-        assert run_command(["clean", "--instance", str(engine.directory), "--discard"]) == 0
         without = looker.look()
         assert (without.log, without.counters) == (None, {})
         assert any("no such segment" in problem for problem in without.problems)
