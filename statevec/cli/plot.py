@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from statevec.cli.parameters import FiniteRange
+
 if TYPE_CHECKING:
     from statevec.audit.journal_columns import Journal
     from statevec.audit.plots_figures import Picture
@@ -30,6 +32,7 @@ SUFFIXES = (".png", ".html")
 @click.option(
     "--width", type=click.IntRange(1, 1_000_000), default=2_000, show_default=True, help="For lag: entries each way."
 )
+@click.option("--live", type=FiniteRange(0.1, 3600), metavar="SECONDS", help="For latency: of what comes meanwhile.")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def plot(
     kinds: tuple[str, ...],
@@ -41,6 +44,7 @@ def plot(
     instrument: int | None,
     around: int | None,
     width: int,
+    live: float | None,
     style: str,
 ) -> None:
     """Draw pictures from an instance's journal, live or stopped, and print the figures.
@@ -53,15 +57,22 @@ def plot(
         raise click.UsageError(f"a .png holds one picture, got {len(kinds)}: give --out FILE.html")
     if first is not None and last is not None and first > last:
         raise click.UsageError(f"the range is empty: from={first} to={last}")
+    if live is not None and kinds != ("latency",):
+        raise click.UsageError("--live goes with latency alone")
     try:
         from statevec.audit.plots_drawing import png
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is not installed: pip install 'statevec[plots]'") from error
     from statevec.audit.journal_columns import Journal
+    from statevec.audit.plots_live import live_latency
     from statevec.audit.plots_page import page
 
     journal = Journal(instance, cold=cold)
-    pictures = [_picture(journal, kind, first, last, instrument, around, width) for kind in dict.fromkeys(kinds)]
+    if live is not None:
+        pictures = [live_latency(journal.instance, live)]
+    else:
+        chosen = dict.fromkeys(kinds)
+        pictures = [_picture(journal, kind, first, last, instrument, around, width) for kind in chosen]
     drawn = [(picture, png(picture)) for picture in pictures]
     if out.suffix == ".png":
         out.write_bytes(drawn[0][1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -152,6 +153,33 @@ def test_top_once_prints_the_same_names_each_time(engine: EngineUnderTest, capsy
     assert "REJECTED(1): an amount is not negative" in table
     assert "\x1b" not in table
     assert run_command(["top", "--instance", str(engine.directory), "--format", "json"]) == 2
+
+
+def test_latency_is_drawn_of_what_comes_meanwhile(
+    engine: EngineUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plot", "latency", "--instance", str(engine.directory), "--out", str(tmp_path / "now.png")]
+    assert run_command([*words, "--live", "0.1"]) == 1
+    assert "no input came within 0.1 s: state=leads" in capsys.readouterr().err
+    stop = threading.Event()
+
+    def send() -> None:
+        with Producer(engine.directory, "market") as producer:
+            while not stop.is_set():
+                producer.send(add(1, 1), WAIT_SECONDS)
+                time.sleep(0.001)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        assert run_command([*words, "--live", "0.3", "--format", "json"]) == 0
+    finally:
+        stop.set()
+        sending.join()
+    figures = json.loads(capsys.readouterr().out)["latency"]
+    assert int(figures["inputs"].replace(",", "")) > 0
+    assert figures["entries looked at"] == "100%"
+    assert (tmp_path / "now.png").stat().st_size > 1_000
 
 
 def test_a_leader_that_dies_is_gone_and_its_successor_is_seen(make_engine: Callable[..., EngineUnderTest]) -> None:
