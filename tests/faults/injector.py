@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ class Fault:
         return f"{self.call} {errno.errorcode[self.errno]}{how}"
 
 
+WATCHING: list[Injector] = []
+"""The injector at work in this process, if there is one."""
+
+
+@cache
+def _hook_once() -> None:
+    """A hook of the interpreter stays for good and is asked for every event: one is enough for all injectors."""
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if WATCHING and event == "open":
+            WATCHING[0].look(*arguments)
+
+    sys.addaudithook(audit)
+
+
 def faults_at(call: Call) -> list[Fault]:
     """The single faults that are tried at a call."""
     found = [Fault(call, number) for number in ERRNOS.get(call.function, OTHERWISE)]
@@ -93,9 +109,7 @@ class Injector:
         self.hit = ""
         """The file at which the fault happened, empty before."""
         self.on_hit: Callable[[], None] = lambda: None
-        self._active = False
         self._mutex = threading.Lock()
-        sys.addaudithook(self._audit)
 
     def calls(self) -> list[Call]:
         """Every call that was counted."""
@@ -110,7 +124,7 @@ class Injector:
         try:
             yield
         finally:
-            self._active = False
+            WATCHING.clear()
             for name, real in REAL.items():
                 setattr(os, name, real)
 
@@ -118,7 +132,8 @@ class Injector:
         """Put watched functions in the place of those of `os`."""
         for name in FUNCTIONS:
             setattr(os, name, self._watched(name))
-        self._active = True
+        WATCHING[:] = [self]
+        _hook_once()
 
     def _watched(self, function: str) -> Callable[..., Any]:
         real = REAL[function]
@@ -171,10 +186,8 @@ class Injector:
             self.on_hit()
         return fault.errno
 
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not self._active:
-            return
-        path, mode, flags = arguments
+    def look(self, path: Any, mode: str | None, flags: int) -> None:
+        """Take in that a file is opened, by whatever means."""
         if mode is None or not flags & WRITING or not isinstance(path, int | str | bytes | os.PathLike):
             return  # through `os.open`, or for reading
         if self._name(self._path(path, None)) is not None:
