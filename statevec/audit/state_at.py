@@ -28,7 +28,7 @@ from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.engine.replay import Replayed
 from statevec.engine.snapshot_file import list_snapshots, sequence_of
 from statevec.journal.entry_view import Entry
-from statevec.journal.errors import SequenceNotFoundError
+from statevec.journal.errors import JournalDamagedError, SequenceNotFoundError
 from statevec.journal.reader import make_cursor
 from statevec.roles.following import Following
 from statevec.roles.snapshot import begin_following, newest_snapshot
@@ -110,8 +110,19 @@ class StateWalker:
 
     def _walk(self, sequence: int, goal: int) -> Following:
         """Go to the state after entry `sequence`; the next one begins at position `goal` or, behind padding, later."""
-        following = self._begin(sequence)
-        self._following = None  # until it is known to be right
+        present, self._following = self._following, None  # until it is known to be right
+        following = self._begin(sequence, present)
+        try:
+            self._run(following, sequence, goal)
+        except (JournalDamagedError, DigestDiffersError):
+            if following is not present or self._newest_snapshot(sequence) <= following.execution.sequence:
+                raise
+            following = self._begin(sequence, None)  # a snapshot behind what cannot be run
+            self._run(following, sequence, goal)
+        self._following = following
+        return following
+
+    def _run(self, following: Following, sequence: int, goal: int) -> None:
         while following.execution.sequence < sequence:
             limit = min(goal, self._unit_end(following.position + STEP_BYTES))
             result = following.run_to(self.log, limit)
@@ -119,8 +130,6 @@ class StateWalker:
                 raise DigestDiffersError(_differs(result, following.versions.plugin))
             if self._progress is not None and limit < goal:
                 self._progress(following.execution.sequence, sequence)
-        self._following = following
-        return following
 
     def forget(self) -> None:
         """The state is not the log's any more: begin again the next time."""
@@ -142,9 +151,8 @@ class StateWalker:
         unit = self.log.unit
         return -(-position // unit) * unit
 
-    def _begin(self, sequence: int) -> Following:
-        """A state at or before `sequence`: the one at hand, a snapshot's, or genesis."""
-        present = self._following
+    def _begin(self, sequence: int, present: Following | None) -> Following:
+        """A state at or before `sequence`: the present one, a snapshot's, or genesis."""
         reached = -1 if present is None else present.execution.sequence
         newest = self._newest_snapshot(sequence)
         if present is not None and reached <= sequence and newest - reached < JUMP_ENTRIES:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from statevec.audit.state_at import CutAwayError, DigestDiffersError, StateWalker
+from statevec.audit.state_at_log import RecordedLog
 from statevec.engine.instance import LeaderLock, open_instance
 from statevec.engine.store import StoreError
 from statevec.ipc import log_layout
@@ -17,7 +18,7 @@ from statevec.ipc.log import create_log
 from statevec.ipc.python_call import store_release
 from statevec.journal import entry_layout as layout
 from statevec.journal.entry_view import Entry
-from statevec.journal.errors import JournalDamagedError, SequenceNotFoundError
+from statevec.journal.errors import JournalDamagedError, JournalError, SequenceNotFoundError
 from statevec.roles.retention import retain
 from statevec.roles.snapshot import begin_following, capture, snapshots_locked, write_snapshot
 from statevec.state.reading import read_fields, read_rows
@@ -120,6 +121,23 @@ def test_a_snapshot_is_where_execution_begins(tmp_path):
     assert accounts(walker.to(last - 40)) == expected[last - 40]
 
 
+def test_a_snapshot_far_ahead_is_jumped_to(tmp_path, monkeypatch):
+    recorded = recorded_over_units(tmp_path, 3 << 20)
+    expected, last = models(recorded), len(recorded.positions)
+    write_snapshots(recorded, 20, last - 10)
+    recorded.overwrite(recorded.positions[last // 2] + layout.INPUT, b"\xff" * 8)
+    walker = StateWalker(recorded.instance)
+    assert accounts(walker.to(30)) == expected[30]
+    with pytest.raises(JournalDamagedError):
+        walker.to(last - 11)
+    assert accounts(walker.to(30)) == expected[30]
+    assert accounts(walker.to(last)) == expected[last], "a snapshot behind the damage was not taken"
+    assert accounts(walker.to(30)) == expected[30]
+    monkeypatch.setattr("statevec.audit.state_at.JUMP_ENTRIES", last - 50)
+    monkeypatch.setattr("statevec.audit.state_at.StateWalker._run", None)
+    assert walker._begin(last, walker._following).execution.sequence == last - 10
+
+
 def test_the_newest_state_is_not_that_before_a_damaged_entry(tmp_path):
     recorded = recorded_at(tmp_path, 60)
     recorded.overwrite(recorded.positions[50] + layout.INPUT, b"\xff" * 8)
@@ -179,7 +197,7 @@ def test_a_version_that_cannot_be_loaded_is_named(tmp_path, harm):
         StateWalker(recorded.instance).to(10)
 
 
-def test_what_the_files_do_not_have_yet_comes_from_the_live_log(tmp_path):
+def test_what_the_files_do_not_have_yet_comes_from_the_live_log(tmp_path, monkeypatch):
     recorded = recorded_at(tmp_path, 300)
     instance, content = recorded.instance, bytes(recorded.content)
     expected, last = models(recorded), len(recorded.positions)
@@ -197,6 +215,13 @@ def test_what_the_files_do_not_have_yet_comes_from_the_live_log(tmp_path):
                 assert accounts(walker.to(sequence)) == expected[sequence]
             with pytest.raises(SequenceNotFoundError, match=f"sequence={last} first=1 last=280"):
                 walker.to(last)
+            laps = [False, False, True]
+            with monkeypatch.context() as patched:
+                patched.setattr("statevec.audit.state_at_log.within_window", lambda *where: laps.pop(0))
+                assert (RecordedLog(instance).newest_sequence, laps) == (280, [])
+                patched.setattr("statevec.audit.state_at_log.within_window", lambda *where: False)
+                with pytest.raises(JournalError, match=f"writer laps whoever copies its end: written={written}"):
+                    RecordedLog(instance)
             copy = tmp_path / "copy"
             shutil.copytree(instance.directory, copy)
             position = recorded.positions[100]
