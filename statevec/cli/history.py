@@ -42,7 +42,7 @@ def history(table: str, key: str, directory: Path, limit: int, cold: Path | None
     if form == "json":
         click.echo(msgspec.json.encode(found.to_dict()).decode())
         return
-    for line in _lines(found, limit):
+    for line in _lines(found, limit, directory):
         click.echo(line)
     for problem in found.problems:
         click.echo(f"warning: {problem}", err=True)
@@ -55,7 +55,7 @@ def _number(key: str) -> int:
         raise click.BadParameter(f"a key is a number, decimal or 0x…: {key!r}", param_hint="KEY") from None
 
 
-def _lines(found: Found, limit: int) -> Iterator[str]:
+def _lines(found: Found, limit: int, directory: Path) -> Iterator[str]:
     yield f"{found.table} {found.key}: the last {len(found.versions)} versions, newest first"
     for version in found.versions:
         yield ""
@@ -66,7 +66,7 @@ def _lines(found: Found, limit: int) -> Iterator[str]:
     elif len(found.versions) == limit:
         yield f"there are older ones: --limit {10 * limit}"
     if found.versions:
-        yield f"for all of one decision: statevec explain {found.versions[0].entry.sequence}"
+        yield f"all of a decision: statevec explain {found.versions[0].entry.sequence} --instance {directory}"
 
 
 def _version_lines(version: RecordVersion) -> Iterator[str]:

@@ -34,7 +34,7 @@ PROGRESS_SECONDS = 0.5
 @click.option(
     "--cold", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Directory with the cold segments."
 )
-@click.option("--batch", type=click.IntRange(1), default=200_000, show_default=True, help="Entries in a transaction.")
+@click.option("--batch", type=click.IntRange(1), default=500_000, show_default=True, help="Entries in a transaction.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def project(
     directory: Path,

@@ -41,13 +41,13 @@ def why(output: str, directory: Path, field: str | None, cold: Path | None, form
     if form == "json":
         click.echo(msgspec.json.encode(found.to_dict()).decode())
         return
-    for line in _lines(found):
+    for line in _lines(found, directory):
         click.echo(line)
     for problem in found.problems:
         click.echo(f"warning: {problem}", err=True)
 
 
-def _lines(found: Why) -> Iterator[str]:
+def _lines(found: Why, directory: Path) -> Iterator[str]:
     from statevec.audit.entry_words import message_text, time_text
 
     entry = found.entry
@@ -70,7 +70,7 @@ def _lines(found: Why) -> Iterator[str]:
         yield f"    {event.entry.sequence:>10}  {event.entry.time}  {what}"
     if not found.complete:
         yield f"    and more: only the first {len(found.later)} are shown"
-    yield f"all of the decision: statevec explain {entry.sequence}"
+    yield f"all of the decision: statevec explain {entry.sequence} --instance {directory}"
 
 
 def _record(change: dict[str, Any]) -> str:

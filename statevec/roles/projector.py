@@ -53,8 +53,8 @@ from statevec.roles.projector_database import ProjectionError, ProjectionFile, a
 from statevec.roles.projector_parquet import ParquetFiles
 from statevec.roles.projector_tables import Projected, tables_for
 
-BATCH = 200_000
-"""Entries in a transaction, about: what DuckDB takes at once decides how fast it is."""
+BATCH = 500_000
+"""Entries in a transaction, about: DuckDB writes whole row groups (122,880 rows) faster than parts of them."""
 NO_ROWS = np.zeros((0, 0), np.uint8)
 PAUSE_SECONDS = 1.0
 """How long a projector that has caught up lets others read the file before it looks again."""

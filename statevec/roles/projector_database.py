@@ -96,6 +96,7 @@ class ProjectionFile:
     def __init__(self, path: Path, instance_id: str) -> None:
         self.path = path
         self._connection = connect(path, read_only=False)
+        self._connection.execute("SET threads = 1")  # the other cores are an engine's, perhaps
         self._columns: dict[str, dict[str, str]] = {}
         try:
             cursor = read_cursor(self._connection, path)

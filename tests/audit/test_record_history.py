@@ -106,7 +106,7 @@ def test_the_command_says_what_changed_and_because_of_what(
     assert said["versions"][-1]["input"]["message"] == "Quote"
     assert run_command(["history", "positions", str(key), *at, "--limit", "1"]) == 0
     text = capfd.readouterr().out
-    assert "decided by  desk@2.0.1" in text
+    assert "decided by  desk@" in text
     assert f"statevec explain {changes[key][0]['sequence']}" in text
     assert run_command(["history", "positions", "none", *at]) == 2
     assert "a key is a number" in capfd.readouterr().err

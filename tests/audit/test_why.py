@@ -122,4 +122,4 @@ def test_a_gateway_that_has_passed_the_output_has_acknowledged_it(
     assert run_command(["why", found.identity, *at]) == 0
     text = capfd.readouterr().out
     assert "gateway done: acknowledged" in text
-    assert text.endswith(f"statevec explain {sequence}\n")
+    assert text.endswith(f"statevec explain {sequence} --instance {recorded.instance.directory}\n")
