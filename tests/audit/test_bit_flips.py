@@ -202,6 +202,12 @@ def test_in_the_log_in_shared_memory(recorded: RecordedInstance, dice: random.Ra
 
             whole = handed()
             assert whole == len(outputs)
+            at = DATA + recorded.positions[outputs[3] - 1] + layout.OUTPUTS_LENGTH
+            length = log.region.load_i32(at)
+            log.region.store_i32(at, 0)  # where it is a power of two, one bit does that
+            with pytest.raises(LogError):
+                handed()
+            log.region.store_i32(at, length)
             for _ in range(FLIPS):
                 sequence = dice.choice(outputs)
                 position = recorded.positions[sequence - 1]
