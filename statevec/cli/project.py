@@ -53,16 +53,23 @@ def project(
     import msgspec
 
     from statevec.engine.instance import open_instance
+    from statevec.roles.events import Speaker
     from statevec.roles.projector import Projector
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    projector = Projector(open_instance(directory), file, parquet=parquet, cold=cold, batch=batch)
+    instance = open_instance(directory)
+    projector = Projector(instance, file, parquet=parquet, cold=cold, batch=batch)
     if rebuild:
         projector.rebuild()
     shown = _Shown()
-    found = projector.run(stop.is_set, follow=follow, on_progress=shown)
+    try:
+        found = projector.run(stop.is_set, follow=follow, on_progress=shown)
+    except Exception as error:
+        if follow:  # nobody may be looking at it
+            Speaker("projector", instance).report("projection_failed", file=str(file), error=str(error))
+        raise
     shown.end()
     for problem in found.problems:
         click.echo(f"warning: {problem}", err=True)

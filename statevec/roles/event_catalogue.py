@@ -106,6 +106,12 @@ EVENTS: dict[str, EventKind] = {
         "look at the shadow's report",
     ),
     "shadow_ended": _kind(INFO, "candidate compared expected unexpected", "A shadow ended."),
+    "projection_failed": _kind(
+        ALARM,
+        "file error",
+        "A projector that follows the instance ends with an error.",
+        "the error says what; it goes on where its file is",
+    ),
     # producers and gateways, in their own processes
     "ring_repaired": _kind(WARNING, "ring padded_bytes next_sequence", "The producer before this one died in a claim."),
     "gateway_lapped": _kind(
