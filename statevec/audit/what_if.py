@@ -112,7 +112,7 @@ def what_if(
     if recorded.entry.digest != entry.digest:
         raise WhatIfError(f"entry {sequence} does not come out as it was recorded: see statevec explain {sequence}")
     try:
-        changed_entry, asked = change_input(entry, decider.plugin, input_changes)
+        changed_entry, asked = change_input(entry, decider.plugin, input_changes, walker.instance.genesis.max_input)
         asked += change_state(execution, decider.plugin, state_changes)
         candidate = decider
         if version is not None:

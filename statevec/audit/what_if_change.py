@@ -37,8 +37,11 @@ class WhatIfError(Exception):
     """A change that cannot be made; the text is a path and what is wrong there."""
 
 
-def change_input(entry: Entry, plugin: LoadedPlugin, changes: list[str]) -> tuple[Entry, list[str]]:
-    """The entry with a changed input, and what was changed in words; each change is `FIELD=VALUE`."""
+def change_input(entry: Entry, plugin: LoadedPlugin, changes: list[str], max_input: int) -> tuple[Entry, list[str]]:
+    """The entry with a changed input of at most `max_input` bytes, and what was changed in words.
+
+    Each change is `FIELD=VALUE`. Raises `WhatIfError`.
+    """
     if not changes:
         return entry, []
     if entry.kind != entries.COMMAND:
@@ -63,6 +66,8 @@ def change_input(entry: Entry, plugin: LoadedPlugin, changes: list[str]) -> tupl
         message = plugin.schema.from_json(name, json.dumps(values))
     except SbeError as error:
         raise WhatIfError(f"input {error}") from error
+    if len(message) > max_input:
+        raise WhatIfError(f"input {name}: message would be too long: length={len(message)} max={max_input}")
     return with_input(entry, message), told
 
 
@@ -85,7 +90,7 @@ def _assign(values: Any, path: str, text: str, message: str) -> Any:
 
 def _json_value(text: str, before: Any) -> Any:
     """The value that a text means where `before` stood; the schema's own checks judge it."""
-    if isinstance(before, str) and not isinstance(before, bool):
+    if isinstance(before, str):
         return None if text == "none" else text
     try:
         return json.loads({"none": "null"}.get(text, text))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from statevec.audit.state_at import StateWalker
 from statevec.audit.state_at_records import RecordNameError
 from statevec.audit.what_if import WhatIf, what_if
-from statevec.audit.what_if_change import WhatIfError
+from statevec.audit.what_if_change import WhatIfError, change_input
 from statevec.cli.what_if import what_if as command
 from statevec.engine.store import PluginStore, StoreError
 from statevec.journal import entry_layout as layout
@@ -169,6 +169,15 @@ def test_entries_and_versions_that_cannot_be_asked_are_named(probe, tmp_path):
         (other / name).write_text((other / name).read_text().replace(before, after))
     with pytest.raises(WhatIfError, match=r"input Add: probe@2.0.0 \(\w+\) has no such message: template=1 known="):
         asked(probe, 3, version=str(other))
+
+
+def test_a_message_longer_than_an_input_may_be_is_refused(still):
+    entry = still.entry(still.log.newest_sequence)
+    plugin = still.to(entry.sequence).versions.plugin
+    length = len(entry.input)
+    assert change_input(entry, plugin, ["divisor=1"], length)[0].input != entry.input
+    with pytest.raises(WhatIfError, match=f"input Weigh: message would be too long: length={length} max={length - 1}"):
+        change_input(entry, plugin, ["divisor=1"], length - 1)
 
 
 def test_the_command_prints_text_and_json(probe):
