@@ -35,7 +35,7 @@ class Model:
 
     def __init__(self) -> None:
         self.records: dict[str, dict[Any, tuple[int, int, dict[str, Any]]]] = {name: {} for name in KEYS}
-        self.records["engine_ids"][0] = (0, 0, {"key": 0, "last_counter": 0})
+        self.records["engine_ids"][0] = (1, 0, {"key": 0, "last_counter": 0})  # made at genesis
 
     def take(self, sequence: int, changes: list[dict[str, Any]]) -> None:
         for change in changes:
