@@ -50,12 +50,17 @@ class WatchedMarket(HedgeMarket):
         self.plugin: LoadedPlugin = arguments[0]
         self.log: list[LoggedEntry] = []
         self.kinds: list[int] = []
+        self.at_venue: list[int] = []
         self._arrived = b""
 
     def next_input(self, before_ns: int) -> Arrival | None:
         arrival = super().next_input(before_ns)
         self._arrived = b"" if arrival is None else arrival.message
         return arrival
+
+    def _happen(self, now_ns: int, is_quote: bool) -> None:
+        super()._happen(now_ns, is_quote)
+        self.at_venue.append(now_ns)
 
     def _decode(self, message: bytes) -> Message:
         view = self.plugin.schema.decode(message)
@@ -108,6 +113,19 @@ def test_figures_agree_with_the_judges_of_the_demonstration() -> None:
     assert run.tally.outcomes == {0: len(run.log)}
 
 
+def test_profit_over_time_is_that_of_the_ledger_up_to_then() -> None:
+    run = Run(ticks=1_000)
+    series = run.market.series()
+    quotes = [number for number, entry in enumerate(run.log) if entry.message and entry.message.name == "MarketData"]
+    assert {len(column) for column in series.values()} == {1_000} == {len(quotes)}
+    held = [sample for sample in range(1_000) if series["position"][sample]]
+    for sample in (held[0], held[len(held) // 2], held[-1]):
+        ledger = Ledger.of(run.log[: quotes[sample] + 1], instrument().id)
+        assert series["position"][sample] == ledger.position != 0
+        assert series["profit"][sample] == float(instrument().money(ledger.doubled_profit) / 2)
+        assert series["lowest"][sample] <= ledger.position <= series["highest"][sample]
+
+
 def test_the_same_run_gives_the_same_digest_in_both_tiers_and_another_seed_another() -> None:
     compiled, again, interpreted = Run(), Run(), Run(tier="interpreted")
     assert compiled.engine.digest == again.engine.digest == interpreted.engine.digest
@@ -149,6 +167,7 @@ def test_time_never_goes_back_and_timers_fire_at_their_deadlines() -> None:
     run = Run(ticks=1_500)
     times = [entry.timestamp_ns for entry in run.log]
     assert times == sorted(times)
+    assert run.market.at_venue == sorted(run.market.at_venue)
     placed = {
         output.fields["order_id"]: entry.timestamp_ns
         for entry in run.log
