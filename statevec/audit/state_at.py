@@ -137,6 +137,8 @@ class StateWalker:
 
     def _refuse_outside(self, sequence: int) -> None:
         first = self.log.first_sequence
+        if first == 0 and self.log.newest_sequence == 0:
+            raise StateAtError(f"no entry was ever written: instance={self.instance.directory}")
         if 1 <= sequence < first:
             raise CutAwayError(
                 f"entry was taken away with its segment: sequence={sequence} first={first} last="

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from statevec.audit.state_at import CutAwayError, DigestDiffersError, StateWalker
+from statevec.audit.state_at import CutAwayError, DigestDiffersError, StateAtError, StateWalker
 from statevec.audit.state_at_log import RecordedLog
-from statevec.engine.instance import LeaderLock, open_instance
+from statevec.engine.instance import LeaderLock, create_instance, open_instance, prepare_directory
 from statevec.engine.store import StoreError
 from statevec.ipc import log_layout
 from statevec.ipc.log import create_log
@@ -144,6 +144,22 @@ def test_the_newest_state_is_not_that_before_a_damaged_entry(tmp_path):
     with pytest.raises(JournalDamagedError) as raised:
         _ = StateWalker(recorded.instance).log.newest_sequence
     assert raised.value.sequence == 51
+
+
+def test_an_instance_without_entries_says_so(tmp_path):
+    directory = tmp_path / "instance"
+    prepare_directory(directory)
+    walker = StateWalker(create_instance(directory))
+    for sequence in (0, 1):
+        with pytest.raises(StateAtError, match=f"no entry was ever written: instance={directory}"):
+            walker.to(sequence)
+
+
+def test_a_first_entry_that_is_damaged_is_named(tmp_path):
+    recorded = recorded_at(tmp_path, 20)
+    recorded.overwrite(layout.INPUT, b"\xff" * 8)
+    with pytest.raises(JournalDamagedError, match="position=0 sequence=1"):
+        StateWalker(recorded.instance).to(5)
 
 
 def test_a_sequence_out_of_range_is_refused_with_first_and_last(recorded):
