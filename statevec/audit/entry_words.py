@@ -82,6 +82,9 @@ class EntryReader:
         self.versions = VersionLookup(instance)
         self.problems: list[str] = []
         self._decoders: dict[int, EntryDecoder] = {}
+        first = self.reader.first_entry_of_unit(self.reader.first_position) if self.reader.segments else None
+        if first is not None:
+            self.versions.note(first)  # a journal that is all there begins with a leadership, which says who decides
 
     def read(self, position: int) -> Entry:
         """The entry at a position."""

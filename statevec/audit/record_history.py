@@ -112,8 +112,9 @@ class RecordHistory:
             if len(changes) > limit:
                 break
         if not changes:
+            known = "; ".join(dict.fromkeys([*self.problems, self._some_keys()]))
             raise UnknownRecordError(
-                f"no record of that key was ever changed here: table={self._table} key={self._key}; {self._some_keys()}"
+                f"no record of that key was ever changed here: table={self._table} key={self._key}; {known}"
             )
         versions = [
             self._version(entry, change, changes[number + 1] if number + 1 < len(changes) else None)

@@ -13,13 +13,16 @@ from statevec.audit.record_history import RecordHistory, UnknownRecordError
 from statevec.cli.main import run_command
 from statevec.ipc.kernel import plain
 from statevec.journal.column_layout import CHANGES
+from statevec.journal.entry_layout import COMMAND
 from statevec.journal.reader import JournalReader
 from statevec.journal.search import Needle, Needles, Search
 from statevec.journal.search_kernels import search
+from statevec.journal.segments import list_segments
+from statevec.roles.retention import take_away
 from statevec.roles.snapshot import capture, write_snapshot
 from tests.audit.decoded_history import DecodedHistory
 from tests.audit.recorded_instance import RecordedInstance
-from tests.snapshot.histories import desk_history, followed, hedge_history
+from tests.snapshot.histories import RecordedHistory, desk_history, followed, hedge_history
 
 KEYS_COMPARED = 4
 HISTORIES = {"desk": (desk_history, "positions"), "hedge": (hedge_history, "orders")}
@@ -90,6 +93,26 @@ def test_a_table_or_key_that_is_not_there_is_refused_with_those_that_are(tmp_pat
     for key in (999, 1 << 40, -1):
         with pytest.raises(UnknownRecordError, match=f"no record of that key was ever changed here: .*key={key};"):
             RecordHistory(instance, "positions", key).find()
+
+
+def test_what_was_taken_away_is_said_and_found_in_cold_segments(tmp_path: Path) -> None:
+    recorded = RecordedHistory(tmp_path / "instance")
+    recorded.quote(1, 100)
+    recorded.quote(1, 101)
+    while len(recorded.content) < 3 << 20:
+        recorded.append(COMMAND, bytes(16_000), source=1)
+    recorded.quote(1, 102)
+    recorded.write()
+    last = recorded.execution.sequence
+    write_snapshot(recorded.instance, capture(followed(recorded, last)), lambda: True)
+    first = list_segments(recorded.instance.journal_directory)[0]
+    take_away(recorded.instance, [first], tmp_path / "cold")
+    found = RecordHistory(recorded.instance, "positions", 1).find()
+    assert [each.entry.sequence for each in found.versions] == [last]
+    assert "in segments that were taken away: sequence=3" in found.ended
+    assert not found.versions[0].before_known
+    whole = RecordHistory(recorded.instance, "positions", 1, tmp_path / "cold").find()
+    assert [each.entry.sequence for each in whole.versions] == [last, 3, 2]
 
 
 def test_the_command_says_what_changed_and_because_of_what(

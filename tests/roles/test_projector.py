@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +22,15 @@ from statevec.ipc.python_call import store_release
 from statevec.journal import entry_layout
 from statevec.journal.column_values import Column
 from statevec.journal.segments import list_segments
-from statevec.roles.projector import CursorDisagreesError, CutAwayError, Projector
+from statevec.roles.projector import CursorDisagreesError, CutAwayError, Progress, Projector
 from statevec.roles.projector_database import ProjectionError, ProjectionFile
+from statevec.roles.retention import take_away
 from tests.audit.decoded_history import DecodedHistory
 from tests.audit.recorded_instance import RecordedInstance
 from tests.shadow.versions import WIDER, desk_version
 from tests.snapshot.histories import RecordedHistory, desk_history, hedge_history
 
-KILLS = 2
+KILLS_LEAST = 3
 
 
 @pytest.fixture
@@ -120,27 +123,20 @@ def test_enums_are_words_and_what_was_left_out_is_null(tmp_path: Path, seed: int
 
 
 def test_a_projector_that_is_killed_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
-    """SIGKILL after a random transaction, while it goes on; then the file is that of one that was never killed."""
-    source = random.Random(seed)
+    """SIGKILL before random steps, again and again; then the file is that of one that was never killed."""
     recorded = RecordedHistory(tmp_path / "instance")
-    recorded.random_quotes(250, seed)
+    recorded.random_quotes(100, seed)
     recorded.cut_over(desk_version(tmp_path, WIDER))
-    recorded.random_quotes(250, seed + 1)
+    recorded.random_quotes(100, seed + 1)
     recorded.write()
     file, parquet = tmp_path / "killed.duckdb", tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.roles.killed_projector", str(recorded.instance.directory)]
-    for _ in range(KILLS):
-        with subprocess.Popen([*command, str(file), str(parquet), "9"], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            try:
-                for _ in range(source.randrange(1, 20)):
-                    process.stdout.readline()
-            finally:
-                process.kill()
-    with opened(file) as connection:
-        [stood] = connection.execute("SELECT sequence FROM projector").fetchone()
-    assert 0 < stood < recorded.execution.sequence
-    project(recorded, file, parquet=parquet, batch=100)
+    arguments = [str(recorded.instance.directory), str(file), str(parquet), str(seed)]
+    command = [sys.executable, "-m", "tests.roles.killed_projector", *arguments]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    children = [json.loads(line) for line in said]
+    assert [child["killed"] for child in children] == [True] * (len(children) - 1) + [False], children
+    assert len(children) >= KILLS_LEAST, children
+    assert children[-1]["status"] == 0
     whole = tmp_path / "whole.duckdb"
     project(recorded, whole, parquet=tmp_path / "whole")
     assert everything(file) == everything(whole)
@@ -210,9 +206,42 @@ def test_what_was_taken_away_before_it_was_projected_is_named(tmp_path: Path) ->
     while len(recorded.content) < 3 << 20:
         recorded.append(entry_layout.COMMAND, bytes(16_000), source=1)
     recorded.write()
-    list_segments(recorded.instance.journal_directory)[0].path.unlink()
+    sequence = recorded.execution.sequence
+    first = list_segments(recorded.instance.journal_directory)[0]
+    take_away(recorded.instance, [first], tmp_path / "cold")
     with pytest.raises(CutAwayError, match=r"taken away by retention: journal begins at .*--cold"):
         project(recorded, tmp_path / "history.duckdb")
+    project(recorded, tmp_path / "history.duckdb", cold=tmp_path / "cold")
+    [found] = rows(tmp_path / "history.duckdb", "SELECT count(*) AS count, max(sequence) AS last FROM entries")
+    assert found == {"count": sequence, "last": sequence}
+    recorded.random_quotes(3, 2)
+    recorded.write()
+    project(recorded, tmp_path / "history.duckdb")
+    [found] = rows(tmp_path / "history.duckdb", "SELECT max(sequence) AS last FROM entries")
+    assert found == {"last": recorded.execution.sequence}
+
+
+def test_a_projector_that_follows_gives_the_file_up_whenever_it_has_caught_up(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("statevec.roles.projector.PAUSE_SECONDS", 0.0)
+    recorded = desk_history(tmp_path, seed)
+    file, stop = tmp_path / "history.duckdb", threading.Event()
+    seen: list[int] = []
+
+    def note(progress: Progress) -> None:
+        seen.append(progress.sequence)
+        if len(seen) == 1:
+            recorded.random_quotes(20, seed)
+            recorded.write()
+        elif progress.sequence == recorded.execution.sequence:
+            stop.set()
+
+    first = recorded.execution.sequence
+    found = Projector(recorded.instance, file).run(stop.is_set, follow=True, on_progress=note)
+    assert (seen[0], found.sequence, found.entries) == (first, recorded.execution.sequence, recorded.execution.sequence)
+    [count] = rows(file, "SELECT count(*) AS count FROM entries")
+    assert count == {"count": recorded.execution.sequence}
 
 
 def test_a_version_that_cannot_be_loaded_leaves_a_gap_that_is_said(tmp_path: Path, seed: int) -> None:
