@@ -3,7 +3,9 @@
     integer, float, bool   their own types        set    its integer
     enum                   dictionary of texts; a number that the schema does not list is its digits
     text                   string, up to the first NUL; binary where bytes are no UTF-8
-    array                  fixed-size list        name ending `timestamp_ns`: also a column `time`, timestamp[ns]
+    array                  fixed-size list        `timestamp_ns`: also a column `time`, timestamp[ns]
+
+A composite of an integer mantissa and a constant exponent, 0 to -18, is one decimal column of its name as well.
 
 pyarrow is in the extra `audit`; without it `MissingArrowError` says how to get it. Nothing here keeps state.
 """
@@ -20,6 +22,8 @@ from statevec.journal.column_values import TIME, Column
 from statevec.journal.errors import JournalError
 
 TIMESTAMP = "timestamp_ns"
+PRECISION = 38
+MOST_DIGITS = 18
 
 
 class MissingArrowError(JournalError):
@@ -74,11 +78,27 @@ def _text(pa: ModuleType, column: Column) -> Any:
 
 
 def arrow_table(columns: Sequence[Column]) -> Any:
-    """Columns as an Arrow table; behind `timestamp_ns` comes `time`."""
+    """Columns as an Arrow table; behind `timestamp_ns` comes `time`, behind mantissa and exponent the decimal."""
     pa = arrow()
     arrays: dict[str, Any] = {}
+    by_name = {column.name: column for column in columns}
     for column in columns:
         arrays[column.name] = arrow_array(column)
         if column.name == TIMESTAMP:
             arrays[TIME] = arrays[TIMESTAMP].view(pa.timestamp("ns"))
+        composite, _, member = column.name.rpartition(".")
+        mantissa = by_name.get(f"{composite}.mantissa")
+        if member == "exponent" and mantissa is not None and _is_scale(column):
+            arrays[composite] = _decimal(pa, mantissa, -int(column.values[0]) if len(column.values) else 0)
     return pa.table(arrays)
+
+
+def _is_scale(exponent: Column) -> bool:
+    """Whether an exponent is constant, so that all values have as many digits behind the point."""
+    return exponent.is_constant and (len(exponent.values) == 0 or -MOST_DIGITS <= int(exponent.values[0]) <= 0)
+
+
+def _decimal(pa: ModuleType, mantissa: Column, scale: int) -> Any:
+    """Integers as decimals of so many digits behind the point: the same integers, seen otherwise."""
+    whole = arrow_array(mantissa).cast(pa.decimal128(PRECISION, 0))
+    return pa.Array.from_buffers(pa.decimal128(PRECISION, scale), len(whole), whole.buffers())

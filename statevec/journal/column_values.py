@@ -83,6 +83,8 @@ class Column:
     values: Any
     null: Any = None
     names: Mapping[int, str] | None = None
+    is_constant: bool = False
+    """Whether it is a constant of the schema, which no message holds."""
 
 
 def beside(own: list[Column], fields: list[Column]) -> list[Column]:
@@ -143,7 +145,7 @@ def _message_column(name: str, field: FieldLayout, offset: int, present: Any, ro
     kind: ColumnKind = "text" if field.kind == "chars" or field.kind == "composite" else field.kind
     names = {value: text for text, value in field.enum.values} if field.enum is not None else None
     if field.presence == "constant":
-        return Column(name, kind, np.full(len(rows), _constant(field)), names=names)
+        return Column(name, kind, np.full(len(rows), _constant(field)), names=names, is_constant=True)
     if not field.size:
         return Column(name, "text", np.zeros(len(rows), "S1"))
     made = column_type(field)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ from statevec.journal.column_values import (
     whole_messages,
 )
 from statevec.journal.decode import own_schema
+from statevec.state.records import TableSpec
 
 ENTRY_FIELDS = (
     "sequence",
@@ -125,7 +127,7 @@ def tables_for(plugin: LoadedPlugin | None) -> list[Projected]:
     for number, spec in tables_of(plugin).items():
         if spec.in_delta:
             part = Part(layout.CHANGES, number, spec.record.size)
-            found.append(Projected(f"rec_{spec.name}", part, lambda rows, spec=spec: _records(spec, rows, enums)))
+            found.append(Projected(f"rec_{spec.name}", part, partial(_records, spec, enums)))
     return [each for each in found if fits_plan(each.part)]
 
 
@@ -140,7 +142,7 @@ def _reader(message: MessageLayout, header: tuple[str, ...], is_output: bool = F
     return read
 
 
-def _records(spec: Any, rows: Any, enums: Any) -> list[Column]:
+def _records(spec: TableSpec, enums: Any, rows: Any) -> list[Column]:
     own = [*entry_columns(rows, CHANGE_FIELDS), *plain_columns(rows, CHANGE_PART_FIELDS)]
     return beside(own, record_columns(spec, rows, enums))
 
