@@ -26,7 +26,7 @@ check: $(STAMP)  ## format, lint, types, import directions
 test: check  ## everything that must hold
 	$(PYTHON) -m pytest -n 2 tests
 
-torture: $(STAMP)  ## kills of every process, disk faults, power losses, simulated faults; about an hour
+torture: $(STAMP)  ## kills, disk faults, power losses and simulated faults, many of each
 	$(PYTHON) -m tools.kill_matrix --kills 1000 --format json
 	$(PYTHON) -m tools.disk_faults --format json
 	$(PYTHON) -m tools.power_loss --cuts 5000 --format json

@@ -24,7 +24,7 @@ FLIPS = "tests/audit/test_bit_flips.py"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change: `old` stands in `file` exactly once and becomes `new`; `check` is a test, or a kind of kills."""
+    """One change: `old` stands in `file` exactly once and becomes `new`; `check` is a test, a kind of kills, or how many seeds."""
 
     rule: int
     breaks: str
@@ -61,7 +61,7 @@ MUTATIONS = [
         2, "advance the head before the entries are published, on any schedule", "statevec/engine/rings.py",
         "        publish(loop, log)\n        tell_appended(block)\n",
         "        release_head(ring, consumer)\n        publish(loop, log)\n        tell_appended(block)\n",
-        SIMULATION,
+        "seeds:60",
     ),
     Mutation(
         3, "leave what the dead producer claimed as it is", "statevec/ipc/ring_repair.py",
@@ -324,7 +324,7 @@ MUTATIONS = [
         19, "acknowledge an output before it is handed out", "statevec/roles/gateway.py",
         "                self._handed += 1\n",
         "                self._handed += 1\n                self.acknowledge(output)\n",
-        SIMULATION,
+        "seeds:60",
     ),
     Mutation(
         12, "do not compare a snapshot with what execution gives", "statevec/audit/verify_snapshots.py",

@@ -47,7 +47,9 @@ def copy_tree(target: Path) -> None:
 
 
 def command_of(check: str) -> list[str]:
-    """The command that a mutation must make fail: a test, or a kill matrix of one kind of kills."""
+    """The command that a mutation must make fail: a test, a kill matrix of one kind of kills, or simulated seeds."""
+    if check.startswith("seeds:"):
+        return [sys.executable, "-m", "tools.simulate", "--seeds", check.removeprefix("seeds:")]
     if check.startswith("kills:"):
         kind = check.removeprefix("kills:")
         return [sys.executable, "-m", "tools.kill_matrix", "--kills", str(KILLS), "--durability", "memory",

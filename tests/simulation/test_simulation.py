@@ -13,7 +13,7 @@ from statevec.ipc.segment import SHARED_MEMORY
 from tools.simulate import MODES, run, summary
 from tools.simulation.simulation import simulate
 
-SEEDS = 12
+SEEDS = 6
 
 
 @pytest.fixture
@@ -32,11 +32,10 @@ def test_whatever_happens_in_whatever_order_the_rules_hold_after_every_step(fold
     assert set(found["faults"]) >= {"leader dies", "producer dies", "gateway dies", "stall"}
 
 
-@pytest.mark.parametrize("durability", MODES)
-def test_a_seed_gives_the_same_steps_again(folder: Path, durability: str) -> None:
-    first, again, other = (simulate(seed, durability, folder) for seed in (5, 5, 6))
+def test_a_seed_gives_the_same_steps_again(folder: Path) -> None:
+    first, again = (simulate(5, "disk", folder) for _ in range(2))
     assert first == again
-    assert first.trace != other.trace
+    assert first.trace != simulate(6, "disk", folder).trace
 
 
 def test_nothing_is_left_of_a_run(folder: Path) -> None:

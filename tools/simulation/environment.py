@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, Self
 
 from statevec.ipc import log as log_module
@@ -196,7 +196,7 @@ def simulated(world: World) -> Iterator[None]:
         (time, "monotonic_ns", lambda: scheduler.now_ns),
         (time, "time", lambda: (scheduler.now_ns + scheduler.wall_offset_ns) / 1e9),
         (time, "time_ns", lambda: scheduler.now_ns + scheduler.wall_offset_ns),
-        (secrets, "randbelow", lambda most: scheduler.draws.randrange(most)),
+        (segment, "secrets", SimpleNamespace(randbelow=scheduler.draws.randrange)),  # an instance's id stays its own
         (fcntl, "flock", world.flock),
         (os, "close", world.close),
         (os, "setpriority", lambda *arguments: None),

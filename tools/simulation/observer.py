@@ -44,6 +44,8 @@ class Observer:
     heavy: bool = False
     """Whether messages are long, so that slow readers are lapped."""
     sources: dict[int, int] = field(default_factory=dict)
+    left_out: set[tuple[int, int]] = field(default_factory=set)
+    """Ring and number of what producers left out on purpose."""
     problems: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     outputs: list[tuple[Identity, bytes, int]] = field(default_factory=list)
@@ -127,6 +129,9 @@ class Observer:
             self.say(f"input {number} of source {entry.source} comes again at entry {entry.sequence}")
         if (number != last + 1) != entry.gap:
             self.say(f"input {number} of source {entry.source} follows {last}, gap={entry.gap}, entry {entry.sequence}")
+        lost = [each for each in range(last + 1, number) if (self.sources[entry.source], each) not in self.left_out]
+        if lost:
+            self.say(f"inputs {lost} of source {entry.source} are lost before entry {entry.sequence}")
         self.last[entry.source] = number
         wanted = content_of(self.sources[entry.source], number, self.heavy)
         if entry.input_true_length != len(wanted) or entry.input != wanted[: len(entry.input)]:

@@ -1,4 +1,4 @@
-"""The lives of simulated processes: engine, producer, gateway. Each is the product's own classes in a loop.
+"""The lives of simulated processes: engine, producer, gateway, snapshot. Each is the product's own classes in a loop.
 
 A life ends when its process is killed, or told to stop. Whatever it raises otherwise is a broken rule.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from statevec.engine.config import Config
 from statevec.engine.instance import InstanceError, LeaderActiveError, LeaderLock, open_instance
+from statevec.engine.snapshot_file import SnapshotError
 from statevec.ipc import ring_kernels
 from statevec.ipc.log_layout import APPENDED
 from statevec.ipc.memory import Region
@@ -19,6 +20,8 @@ from statevec.journal.segments import contiguous_segments
 from statevec.roles.cursor import CursorError
 from statevec.roles.gateway import CursorDisagreesError, Gateway
 from statevec.roles.producer import Producer
+from statevec.roles.retention import retain
+from statevec.roles.snapshot_taker import take_snapshot
 from statevec.roles.standby import Standby
 from tools.power.recorder import Recorder
 from tools.power.scenario import Led, lead
@@ -135,7 +138,9 @@ class Sender(Process):
             if draws.random() < 0.05 and ring.last_sequence > 3:
                 ring.last_sequence -= draws.randrange(1, 4)
             elif draws.random() < 0.03:
+                first = ring.last_sequence + 1
                 ring.last_sequence += draws.randrange(1, 4)
+                stage.observer.left_out |= {(self.ring, number) for number in range(first, ring.last_sequence + 1)}
             content = Region.of(bytearray(content_of(self.ring, ring.last_sequence + 1, stage.observer.heavy)))
             answer = ring_kernels.offer(ring.ring, ring.private, content, stage.scheduler.now_ns)
             if answer < 0 and answer != ring_kernels.BACK_PRESSURED:
@@ -171,8 +176,30 @@ class Venue(Process):
             if output is None:
                 stage.pause()
                 continue
+            if draws.random() < 0.5:
+                stage.pause(10 * PAUSE_NS)  # handing it over takes its time
             stage.observer.handed_over(self, output.identity, output.message)
             if draws.random() < 0.3:
                 stage.pause(10 * PAUSE_NS)
             if draws.random() < 0.5:
                 self.gateway.acknowledge(output)
+
+
+@dataclass(eq=False)
+class Taker(Process):
+    """Takes one snapshot, as `statevec snapshot` does, and then what it makes unnecessary away."""
+
+    stage: Any = None
+
+    def live(self) -> None:
+        stage: Stage = self.stage
+        instance = open_instance(stage.config.directory)
+        try:
+            take_snapshot(instance, stage.config.engine.tier, keep=2)
+        except SnapshotError:
+            return  # no entry was written yet
+        try:
+            retain(instance, keep=1, delete=True)
+        except CursorError as error:
+            if stage.config.instance.durability == "disk":
+                stage.observer.say(f"a cursor is damaged: {error}")

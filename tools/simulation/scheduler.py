@@ -94,7 +94,7 @@ class Scheduler:
             return
         task = self.current
         if task is None:
-            return  # a dead thread, being buried
+            raise GreenletExit  # a dead thread, being buried: what it still wants to do, it does not
         self._trace.update(f"{task.process.name} {task.name} {what}\n".encode())
         task.doing = what
         task.wakes_ns = self.now_ns + sleep_ns

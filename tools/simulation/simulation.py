@@ -1,4 +1,4 @@
-"""One seed of the simulation: engines, producers, a gateway, faults; then peace, until all that was sent has come out.
+"""One seed of the simulation: processes and faults; then peace, until all that was sent has come out.
 
     a machine     directory, recorder of its writes, shared memory; lost as a whole when the power goes
     faults        deaths, stalls, a handover, a clock that jumps, power loss, each before a step that the seed chooses
@@ -32,8 +32,8 @@ from tools.power.disk import Disk
 from tools.power.recorder import Recorder
 from tools.simulation.environment import World, simulated
 from tools.simulation.observer import Observer
-from tools.simulation.participants import Engine, Sender, Stage, Venue
-from tools.simulation.scheduler import Process, Scheduler
+from tools.simulation.participants import Engine, Sender, Stage, Taker, Venue
+from tools.simulation.scheduler import Process, Scheduler, Task
 
 RINGS = ("market", "desk")
 ENGINES = 3
@@ -41,11 +41,18 @@ STEPS = 4_000
 """Steps with faults."""
 STEPS_MOST = 300_000
 """Steps in which all must have come out after the last fault."""
-FAULT_EVERY = 250
-MESSAGES = {False: 45, True: 150}
+FAULT_EVERY = 200
+MESSAGES = {False: 80, True: 150}
 """Numbers that each producer sends, of short and of long messages."""
+CALLS = "file"
+MAIN, LOOP = "main", "engine"
 PUBLISHES = "store_release"
 """The step that changes what the observer looks at."""
+AT_A_STORE = 0.8
+"""How often a death comes just before a store to shared memory or a call on a file, after some more of them."""
+STORES_BEFORE_DEATH = (1, 16)
+IN_THE_LOOP = 0.75
+"""How often a leader's death comes before a store of its engine thread."""
 LOOK_WHETHER_DONE_EVERY = 50
 STALL_STEPS = (20, 2_000)
 JUMP_NS = 3_000_000_000
@@ -57,7 +64,7 @@ class Outcome:
 
     seed: int
     durability: str
-    instance_id: int = 0
+    instance_id: int = field(default=0, compare=False)
     trace: str = ""
     steps: int = 0
     entries: int = 0
@@ -65,6 +72,14 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Doom:
+    """A process dies before the `left`-th step from now that others can see, of its thread `thread` or of any."""
+
+    left: int
+    thread: str
 
 
 class SteppedRecorder(Recorder):
@@ -75,7 +90,7 @@ class SteppedRecorder(Recorder):
         self._world = world
 
     def before_call(self) -> None:
-        self._world.scheduler.step("file")
+        self._world.scheduler.step(CALLS)
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         return self._world.opened(super()._open(path, flags, mode, dir_fd=dir_fd))
@@ -94,6 +109,7 @@ class Simulation:
         self._machines = 0
         self._processes: list[Process] = []
         self._started = 0
+        self._doomed: dict[Process, Doom] = {}
         self._recording = ExitStack()
 
     def run(self) -> Outcome:
@@ -106,7 +122,6 @@ class Simulation:
             finally:
                 self._end()
         outcome = self.outcome
-        outcome.instance_id = self.instance.instance_id
         outcome.trace, outcome.steps = self.scheduler.trace, self.scheduler.steps
         outcome.entries, outcome.outputs = len(self.observer.entries), len(self.observer.outputs)
         outcome.events.update(event for event, _ in self.world.events)
@@ -117,14 +132,15 @@ class Simulation:
         """Let nothing be left: neither threads, nor files, descriptors, shared memory."""
         self.scheduler.bury()
         self._recording.close()
-        self._remove_shared_memory()
+        if self.outcome.instance_id:
+            self._remove_shared_memory()
         self.world.close_all()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _begin(self) -> None:
         self._new_machine()
         prepare_directory(self.stage.config.directory)
-        self.instance = create_instance(self.stage.config.directory)
+        self.outcome.instance_id = create_instance(self.stage.config.directory).instance_id
         sources = number_sources([*self.stage.config.rings, RingConfig(ADMIN_RING)], {})
         self.observer.sources = {sources[name]: ring for ring, name in enumerate(RINGS)}
         self._start_everybody()
@@ -147,12 +163,12 @@ class Simulation:
             self._start(Sender(f"producer{ring}", ring=ring))
         self._start(Venue("gateway"))
 
-    def _start(self, process: Engine | Sender | Venue) -> None:
+    def _start(self, process: Engine | Sender | Taker | Venue) -> None:
         self._started += 1
         process.name = f"{process.name}.{self._started}"
         process.stage = self.stage
         self._processes.append(process)
-        self.scheduler.spawn(process, "main", process.live)
+        self.scheduler.spawn(process, MAIN, process.live)
 
     def _go(self, done: Callable[[], bool], faults: bool) -> None:
         """Let steps be done until something is broken, or all is done."""
@@ -164,34 +180,36 @@ class Simulation:
             if task.failure is not None and task.process.alive:
                 where = traceback.extract_tb(task.failure.__traceback__)[-1]
                 self.observer.say(f"{task.process.name} {task.name} failed in {where.name}: {task.failure!r}")
+            self._watch_doomed(task)
             if faults and self.draws.randrange(FAULT_EVERY) == 0:
                 self._fault()
-            if task.ended:
-                self._replace_stopped()
+            if task.ended and task.name == MAIN and task.process.alive:
+                self._replace_ended(task.process)
             if self.scheduler.steps - first > STEPS_MOST:
                 self.observer.say(f"nothing comes out any more: {self._where()}")
 
     def _of(self, kind: type) -> list[Process]:
         return [each for each in self._processes if isinstance(each, kind) and each.alive]
 
-    def _replace_stopped(self) -> None:
-        for each in self._of(Engine):
-            if isinstance(each, Engine) and each.stopped:
-                self._kill(each)
-                self._start(Engine("engine"))
+    def _replace_ended(self, ended: Process) -> None:
+        """A process has done what it had to; who gave the lead up comes back as a standby."""
+        if isinstance(ended, Taker) or (isinstance(ended, Engine) and ended.stopped):
+            self._die(ended)
 
     def _kill(self, process: Process) -> None:
         self.world.kill(process)
         self._processes.remove(process)
+        self._doomed.pop(process, None)
 
     def _fault(self) -> None:
         leaders = [each for each in self._of(Engine) if isinstance(each, Engine) and each.lock is not None]
         standbys = [each for each in self._of(Engine) if each not in leaders]
         kinds: dict[str, tuple[int, list[Process]]] = {
-            "leader dies": (4, [*leaders]),
+            "leader dies": (5, [*leaders]),
             "standby dies": (1, standbys),
             "producer dies": (2, self._of(Sender)),
             "gateway dies": (2, self._of(Venue)),
+            "snapshot": (2, [*leaders]),
             "stall": (3, self._processes),
             "handover": (1, [each for each in leaders if isinstance(each, Engine) and each.leads]),
             "clock jumps": (1, self._processes),
@@ -208,12 +226,41 @@ class Simulation:
             victim.stopping = True
         elif kind == "clock jumps":
             self.scheduler.wall_offset_ns += self.draws.randrange(-JUMP_NS, JUMP_NS)
+        elif kind == "snapshot":
+            taker = Taker("snapshot")
+            self._start(taker)
+            if self.draws.random() < AT_A_STORE:
+                self._doom(taker)
         elif kind == "power loss":
             self._lose_power()
+        elif self.draws.random() < AT_A_STORE:
+            self._doom(victim)
         else:
-            self._kill(victim)
-            again = {Engine: Engine("engine"), Venue: Venue("gateway")}.get(type(victim))
-            self._start(again or Sender(victim.name.split(".")[0], ring=getattr(victim, "ring", 0)))
+            self._die(victim)
+
+    def _doom(self, victim: Process) -> None:
+        in_loop = isinstance(victim, Engine) and victim.leads and self.draws.random() < IN_THE_LOOP
+        self._doomed[victim] = Doom(self.draws.randrange(*STORES_BEFORE_DEATH), LOOP if in_loop else "")
+
+    def _watch_doomed(self, task: Task) -> None:
+        """Let the doomed process die just before others can see what it does: there it matters most."""
+        doom = self._doomed.get(task.process)
+        if doom is None or task.doing not in (PUBLISHES, CALLS) or task.ended or doom.thread not in ("", task.name):
+            return
+        doom.left -= 1
+        if doom.left == 0:
+            self.outcome.faults[f"{task.process.name.split('.')[0]} dies before {task.doing}"] += 1
+            self._die(task.process)
+
+    def _die(self, victim: Process) -> None:
+        """It dies where it stands, and another one takes its place, unless it had one thing to do."""
+        self._kill(victim)
+        if isinstance(victim, Engine):
+            self._start(Engine("engine"))
+        elif isinstance(victim, Venue):
+            self._start(Venue("gateway"))
+        elif isinstance(victim, Sender):
+            self._start(Sender(f"producer{victim.ring}", ring=victim.ring))
 
     def _lose_power(self) -> None:
         """Everybody dies, shared memory is gone, and of what was not synced some is there: another machine begins."""
@@ -232,7 +279,7 @@ class Simulation:
         self._start_everybody()
 
     def _remove_shared_memory(self) -> None:
-        for path in SHARED_MEMORY.glob(f"sv-{self.instance.instance_id:016x}-*"):
+        for path in SHARED_MEMORY.glob(f"sv-{self.outcome.instance_id:016x}-*"):
             path.unlink()
 
     def _all_came_out(self) -> bool:
