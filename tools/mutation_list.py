@@ -24,7 +24,7 @@ FLIPS = "tests/audit/test_bit_flips.py"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change: `old` stands in `file` exactly once and becomes `new`; `check` is a test, a kind of kills, or how many seeds."""
+    """One change: `old`, once in `file`, becomes `new`; `check` is a test, a kind of kills, or how many seeds."""
 
     rule: int
     breaks: str
