@@ -40,7 +40,8 @@ def schema_of(version: int, byte_order: str) -> Schema:
         <type name="Perhaps" primitiveType="int32" presence="optional"/>
         <type name="Text" primitiveType="char" length="5"/><type name="Few" primitiveType="uint16" length="3"/>
         <enum name="Side" encodingType="uint8"><validValue name="BUY">1</validValue>
-        <validValue name="SELL">2</validValue></enum><set name="Marks" encodingType="uint16"><choice name="A">0</choice><choice name="B">9</choice></set>
+        <validValue name="SELL">2</validValue></enum>
+        <set name="Marks" encodingType="uint16"><choice name="A">0</choice><choice name="B">9</choice></set>
         <composite name="Price"><type name="mantissa" primitiveType="int64"/>
         <type name="exponent" primitiveType="int8" presence="constant">-2</type></composite>
         </types><sbe:message name="Thing" id="9">{fields}</sbe:message>
