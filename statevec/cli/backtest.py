@@ -1,7 +1,7 @@
 """`statevec backtest`: a plugin over recorded ticks or over a journal, with changed parameters, many runs side by side.
 
 The table goes to standard output, progress to standard error while that is a terminal. Nothing is written but the
-picture that `--plot` names. Ctrl-C ends all runs and leaves nothing.
+picture that `--plot` names. Ctrl-C, SIGTERM and SIGHUP end all runs and leave nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+
+from statevec.cli.interruptible import interruptible
 
 if TYPE_CHECKING:
     from statevec.demo.backtest_task import Market, Recorded, Result, Task
@@ -95,7 +97,7 @@ def backtest(
     if tier == "compiled":
         for plugin in loaded:
             plugin.dispatch("compiled")  # once, here: workers take it from the cache
-    with _progress(len(tasks)) as show:
+    with interruptible(), _progress(len(tasks)) as show:
         results = run_tasks(tasks, jobs or os.cpu_count() or 1, show)
     if by is not None:
         results = _sorted(results, by)

@@ -10,17 +10,16 @@ disturb that.
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 import click
 
 from statevec.audit.verify import verify_instance
+from statevec.cli.interruptible import interruptible
 from statevec.cli.parameters import FiniteRange
 from statevec.demo.children import ChildError
 from statevec.demo.evidence import read_log
@@ -29,24 +28,6 @@ from statevec.demo.scenario import Scenario, run_scenario
 from statevec.demo.summary import print_summary, progress_display
 
 FAILED = 1
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the command once; further signals are ignored while it cleans up."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -109,7 +90,7 @@ def demo(
     """
     if rate is not None and speed is not None:
         raise click.UsageError("--rate and --speed exclude each other")
-    with _interruptible(), _working_directory(directory) as place:
+    with interruptible(), _working_directory(directory) as place:
         scenario = Scenario(
             directory=place,
             ticks=ticks,

@@ -163,7 +163,8 @@ def _command(process: psutil.Process) -> list[str]:
     return found
 
 
-def test_interrupted_it_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_process_and_no_file(tmp_path: Path, number: int) -> None:
     options = ["hedge", "--generated", "2000", "--set", "desk.seed=1:500:1", "--jobs", "2"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [*COMMAND, *options, "--tier", "interpreted"]
@@ -176,7 +177,7 @@ def test_interrupted_it_leaves_no_process_and_no_file(tmp_path: Path) -> None:
             pass
         started = workers_of(whole)
         assert started
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         out, error = running.communicate(timeout=60)
         assert (running.returncode, out, error.strip()) == (1, "", "error: interrupted")
         assert not any(each.is_running() for each in started)
