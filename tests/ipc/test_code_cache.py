@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from statevec.ipc.kernel import _CheckedFile
+import statevec
+from statevec.ipc.kernel import PACKAGE, _CheckedFile, _direct_imports, _module_path
 
 
 def cache_file(folder: Path) -> Any:
@@ -42,3 +44,26 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
     for number in range(3):
         cache_file(tmp_path).save(("literal", number), number)
     assert [cache_file(tmp_path).load(("literal", number)) for number in range(4)] == [0, 1, 2, None]
+
+
+def parsed_imports(path: Path) -> set[str]:
+    """What a parser says a module imports by absolute names, modules and names in them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {each for each in found if each.split(".")[0] == PACKAGE and _module_path(each)}
+
+
+def test_the_key_of_compiled_code_misses_no_import() -> None:
+    """A module that is missed here could change without the code that was compiled from it."""
+    root = Path(statevec.__file__).parent
+    paths = sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
+    assert len(paths) > 300
+    for path in paths:
+        name = ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+        missed = parsed_imports(path) - set(_direct_imports(name))
+        assert not missed, f"{name}: {missed}"
