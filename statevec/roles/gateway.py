@@ -133,8 +133,8 @@ class Gateway:
         entry, what = None, "log has released nothing there"
         try:
             entry = self._source.next_entry()
-        except (LogError, JournalError) as error:
-            what = str(error)
+        except (LogError, JournalError, ValueError) as error:
+            what = str(error)  # ValueError: after power loss in `memory` mode no entry need begin there
         if entry is not None:
             found = _cursor_of(entry, cursor.outputs)
             if found == cursor:
