@@ -20,10 +20,14 @@ from statevec.cli.main import run_command
 from statevec.demo.backtest_pool import run_tasks
 from statevec.demo.backtest_task import Market, Result, Task
 from statevec.demo.backtest_worker import work
+from statevec.demo.instruments import Instruments
+from statevec.demo.market import generate_ticks
+from statevec.demo.ticks import write_ticks
 from statevec.engine.plugin.loader import load_plugin
 from tests.audit.recorded_hedge import HEDGE, RecordedHedge
 
 COMMAND = [sys.executable, "-m", "statevec.cli.main", "backtest"]
+SHARED = Path(os.environ.get("STATEVEC_SHARED", Path(__file__).parents[3] / "shared"))
 SEED = 3
 
 
@@ -89,6 +93,27 @@ def test_json_and_csv_have_the_figures_of_every_run(capsys: pytest.CaptureFixtur
     assert [row["digest"] for row in rows] == [each["digest"] for each in found]
     assert [int(row["orders_placed"]) for row in rows] == [each["figures"]["orders_placed"] for each in found]
     assert [row["desk.seed"] for row in rows] == ["1", "2", "1", "2"]
+
+
+def test_ticks_of_a_file_give_what_the_same_ticks_gave(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    instrument = Instruments.load().get("EURUSD")
+    file = tmp_path / "quotes.csv"
+    write_ticks(file, generate_ticks(instrument, 300, 1), instrument)
+    options = ["--tier", "interpreted", "--jobs", "1", "--format", "json"]
+    of_file = json.loads(output_of(capsys, "hedge", "--ticks", str(file), *options))["runs"][0]
+    made_up = json.loads(output_of(capsys, "hedge", "--generated", "300", *options))["runs"][0]
+    assert of_file["digest"] == made_up["digest"]
+    assert of_file["figures"] == made_up["figures"]
+
+
+def test_real_quotes_are_played(capsys: pytest.CaptureFixture[str]) -> None:
+    file = SHARED / "data" / "ticks" / "usdjpy-2013-01-quotes.csv"
+    if not file.exists():
+        pytest.skip("the shared data is not beside the project")
+    options = ["--tier", "interpreted", "--jobs", "1", "--format", "json", "--set", "max_order_age_ns=60000000000"]
+    found = json.loads(output_of(capsys, "hedge", "--ticks", str(file), *options))["runs"][0]["figures"]
+    assert (found["ticks"], found["currency"], found["limit_breaches"]) == (1_000, "JPY", 0)
+    assert found["filled_lots"] > 0
 
 
 def test_a_journal_is_run_with_a_version_of_its_own_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
