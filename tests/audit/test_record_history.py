@@ -24,7 +24,7 @@ from tests.audit.decoded_history import DecodedHistory
 from tests.audit.recorded_instance import RecordedInstance
 from tests.snapshot.histories import RecordedHistory, desk_history, followed, hedge_history
 
-KEYS_COMPARED = 4
+KEYS_COMPARED = 3
 HISTORIES = {"desk": (desk_history, "positions"), "hedge": (hedge_history, "orders")}
 
 

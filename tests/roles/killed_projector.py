@@ -95,7 +95,7 @@ def main() -> None:
     load_kernels(instance)
     for number in range(CHILDREN_MOST):
         source = random.Random(f"{seed}-{number}")
-        batch = source.randrange(5, 40)
+        batch = source.randrange(10, 40)
         child = os.fork()
         if child == 0:
             run_until(Projector(instance, Path(file), parquet=Path(parquet), batch=batch), Steps(source))
