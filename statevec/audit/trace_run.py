@@ -22,7 +22,6 @@ from statevec.audit.trace_lines import LineTracer, SourceLayout
 from statevec.audit.trace_tables import Labels, TracedBinding
 from statevec.codecs.accessors import BlockView
 from statevec.engine import execution_layout
-from statevec.engine.engine_state import CLOCK_RECORD, CLOCK_ROW_AT
 from statevec.engine.execute import book_recorded, preview_entry
 from statevec.engine.execution import Execution
 from statevec.engine.plugin.fault_text import describe_error
@@ -32,7 +31,6 @@ from statevec.engine.plugin.loader import LoadedPlugin
 from statevec.engine.plugin.rewrite import PREFIX
 from statevec.ipc.memory import Region
 from statevec.journal.entry_view import Entry
-from statevec.state.arena_layout import ROW_HEADER_SIZE
 
 STORE = PREFIX + "store"
 
@@ -98,13 +96,9 @@ def trace_entry(execution: Execution, dispatch: TracedDispatch, recorded: Entry)
     book_recorded(execution.tx, execution.block, content, scratch)
     block.copy_from(0, execution.block, 0, block.size)
     block.store_i64(execution_layout.DISPATCH, dispatch.address)
-    clock = execution.arena.load_i64(CLOCK_ROW_AT)
-    clock_size = ROW_HEADER_SIZE + CLOCK_RECORD.size
-    kept = bytes(execution.arena.view[clock : clock + clock_size])
     dispatch.begin()
     length = preview_entry(execution.tx, block, scratch)
     if isinstance(dispatch.last_error, KeyboardInterrupt):
         raise dispatch.last_error  # nobody's fault, and everything is rolled back
-    execution.arena.view[clock : clock + clock_size] = kept  # a probation counts what it was shown
     fault = describe_error(dispatch.last_error, str(dispatch.loaded.path))
     return TracedRun(Entry(scratch.view[:length]), dispatch.trace, fault)

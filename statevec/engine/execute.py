@@ -152,7 +152,6 @@ def _complete(tx: Region, block: Region, entry: Region, outcome: int, outputs_le
     block.store_i64(execution.DIGEST, seal_entry(entry, block.load_i64(execution.DIGEST)))
     block.store_i64(execution.SEQUENCE, entry.load_i64(entries.SEQUENCE))
     _count(block, tx, outcome)
-    watch_probation(tx, block, entry.load_i32(entries.KIND), outcome)
     return length
 
 
@@ -178,7 +177,9 @@ def run_entry(tx: Region, block: Region, entry: Region, limit: int) -> int:
             return NEEDS_SPACE
         outputs_length = 0
         delta_length = 0
-    return _complete(tx, block, entry, outcome, outputs_length, delta_length)
+    length = _complete(tx, block, entry, outcome, outputs_length, delta_length)
+    watch_probation(tx, block, entry.load_i32(entries.KIND), outcome)
+    return length
 
 
 @kernel

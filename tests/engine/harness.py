@@ -48,6 +48,7 @@ class Engine:
 
     def __init__(self, handler: Handler, *, rings: int = 1, form: Callable[[Any], Any] = lambda kernel: kernel) -> None:
         self.dispatch = CallbackDispatch(handler)
+        self.kept: list[object] = []
         self.execution = Execution([COUNTERS], self.dispatch)
         self.block = self.execution.block
         self.tx = self.execution.tx

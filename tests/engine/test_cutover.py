@@ -9,7 +9,7 @@ import pytest
 
 from statevec.engine import loop_layout
 from statevec.engine.cutover import MISSED, switch_version
-from statevec.engine.execute import replay_entry
+from statevec.engine.execute import book_recorded, preview_entry, replay_entry
 from statevec.engine.execution import Execution
 from statevec.engine.plugin.migration_digest import plugin_tables_digest
 from statevec.ipc import faults
@@ -90,6 +90,7 @@ class Request:
         slot: int = loop_layout.CUTOVER_REQUEST,
         state: int = loop_layout.POSTED,
     ) -> None:
+        engine.kept.append(self)  # the engine calls what it posts as long as it lives
         self.block = engine.block.slice(slot, loop_layout.REQUEST_SIZE)
         self.dispatch = CallbackDispatch(handler or adding(10))
         cutover = admin_layout.Cutover(
@@ -287,6 +288,24 @@ def test_beyond_its_probations_limits_a_version_decides_no_further_entry(
     else:
         assert layout.CUTOVER not in kinds
         assert versions(engine)[-1] == 2
+
+
+def test_a_preview_leaves_a_probation_as_it_was(make: Callable[..., Engine]) -> None:
+    """Who looks at what a version would do (a shadow, an explanation) has the state of the log afterwards."""
+    engine = make()
+    cutover = Request(engine, handler=failing, probation=admin_layout.Probation(100, 5))
+    engine.offer(b"f\x01")
+    run_all(engine)
+    recorded = engine.entries()[-1]
+    scratch = Region.allocate(engine.execution.scratch.size)
+    book_recorded(engine.execution.tx, engine.block, recorded, scratch)
+    block = Region.allocate(engine.block.size)
+    block.copy_from(0, engine.block, 0, block.size)
+    before = bytes(engine.execution.arena.view)
+    preview_entry(engine.execution.tx, block, scratch)
+    assert cutover.result[1] == faults.COMMITTED
+    assert scratch.load_i32(layout.OUTCOME) == faults.MISSING_KEY
+    assert bytes(engine.execution.arena.view) == before
 
 
 def test_a_version_on_probation_that_is_slow_is_left(make: Callable[..., Engine]) -> None:
