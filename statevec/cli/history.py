@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--instance",
     "directory",
-    default=".",
-    show_default=True,
+    required=True,
     type=click.Path(path_type=Path, file_okay=False),
     help="The instance's directory.",
 )
