@@ -24,7 +24,7 @@ FLIPS = "tests/audit/test_bit_flips.py"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change: `old`, once in `file`, becomes `new`; `check` is a test, a kind of kills, or how many seeds."""
+    """One change: `old`, once in `file`, becomes `new`; `check` is a test, a kind of kills, how many seeds or cuts."""
 
     rule: int
     breaks: str
@@ -210,7 +210,7 @@ MUTATIONS = [
     Mutation(
         12, "remove the last snapshot before the next one's name is durable", "statevec/roles/snapshot.py",
         "        sync_directory(directory)\n        for old", "        for old",
-        POWER,
+        "cuts:600",
     ),
     Mutation(
         12, "name a snapshot before its bytes are durable", "statevec/engine/snapshot_file.py",

@@ -47,7 +47,9 @@ def copy_tree(target: Path) -> None:
 
 
 def command_of(check: str) -> list[str]:
-    """The command that a mutation must make fail: a test, a kill matrix of one kind of kills, or simulated seeds."""
+    """The command that a mutation must make fail: a test, a kill matrix of one kind, simulated seeds, or cuts."""
+    if check.startswith("cuts:"):
+        return [sys.executable, "-m", "tools.power_loss", "--cuts", check.removeprefix("cuts:")]
     if check.startswith("seeds:"):
         return [sys.executable, "-m", "tools.simulate", "--seeds", check.removeprefix("seeds:")]
     if check.startswith("kills:"):

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.children import still_there
+
 SHARED = Path(os.environ.get("STATEVEC_SHARED", Path(__file__).parents[3] / "shared"))
 ORDERLY = {"lost": 0, "duplicated": 0, "limit_breaches": 0, "inputs_faulted": 0, "verified": True}
 
@@ -104,7 +106,6 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stderr.read().strip() == "error: interrupted"
         assert process.wait(60) == 1
-    _, left = psutil.wait_procs(children, 60)
-    assert [child for child in left if child.status() != psutil.STATUS_ZOMBIE] == []
+    assert still_there(children) == []
     assert segments_of(instance) == []
     assert list(tmp_path.iterdir()) == []
