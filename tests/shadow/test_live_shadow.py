@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -81,7 +82,7 @@ def test_a_shadow_catches_up_follows_the_live_log_and_ends_with_a_report(
             finally:
                 shadow.kill()
     found = msgspec.json.decode(output, type=ShadowReport)
-    assert errors == ""
+    assert [json.loads(line)["event"] for line in errors.splitlines()] == ["shadow_differs", "shadow_ended"]
     assert shadow.returncode == 1
     assert (found.compared, found.unexpected, found.caught_up, found.finished) == (
         so_far + 100,
