@@ -1,14 +1,15 @@
 """Half an hour at full load: `python -m tools.soak [--minutes N] [--durability memory|disk] [--format json]`.
 
     hedge engine (a core of its own) ◄─► feed, desk, gateway and venue in one native thread
-    standby: follows, takes snapshots    retention: deletes segments that nobody needs, once a minute
+    standby: follows, takes snapshots    retention: deletes segments that nobody needs, every round
 
-Each round is as much load as engine and reader take, then a second at a fixed rate, whose latency is taken; then
-everything that could grow is looked at: memory, file descriptors, threads and mappings of leader and standby, shared
-memory, segment files, snapshots. The first rounds warm up. Exit status 1 when something grew (its median over the last
-third of the rounds is above that of the first third by more than ALLOWED says), or a process complained.
+Each round is as much load as engine and reader take; then the standby, which shares their core where there are two,
+catches up; then comes a second at a fixed rate, whose latency is taken; then everything that could grow is looked at:
+memory, file descriptors, threads and mappings of leader and standby, shared memory, segment files, snapshots. The first
+rounds warm up. Exit status 1 when something grew (its median over the last third of the rounds is above that of the
+first third by more than ALLOWED says), or a process complained.
 
-A crash leaves the instance's directory and shared memory, which the next `statevec clean` removes.
+Ended by SIGTERM it leaves nothing; killed, its processes, directory and shared memory.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ LOAD_SECONDS = 10.0
 RATE = 100_000
 RATE_SECONDS = 1.0
 WARM_ROUNDS = 3
-ROUNDS_A_RETENTION = 3
+NEAR_BYTES = 64 << 20
+MOST_JOURNAL_BYTES = 30 << 30
+"""More than that means that retention does not follow: the run ends."""
 SNAPSHOTS_KEPT = 2
 WAIT_SECONDS = 300.0
 SETTINGS = (
-    f'[journal]\nsegment_size = "64MiB"\n[retention]\nsnapshot_every = "15s"\nkeep_snapshots = {SNAPSHOTS_KEPT}\n'
+    f'[journal]\nsegment_size = "64MiB"\n[retention]\nsnapshot_every = "10s"\nkeep_snapshots = {SNAPSHOTS_KEPT}\n'
 )
 ALLOWED = {
     "leader_private_bytes": 1.05,
@@ -85,6 +88,14 @@ class Standby:
         while not any(each.follows for each in standbys(instance)):
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise RuntimeError(f"the standby does not follow: {self.errors.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def catch_up(self, instance: Instance) -> None:
+        """Wait until it is near the leader."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not any(each.follows and each.behind_bytes < NEAR_BYTES for each in standbys(instance)):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError(f"the standby does not catch up: {self.errors.read_text()[-2000:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -134,14 +145,16 @@ def soak(minutes: float, durability: str) -> dict[str, Any]:
                 while time.monotonic() < end or len(rounds) < WARM_ROUNDS + 3:
                     driven = surroundings.drive(LOAD_SECONDS)
                     surroundings.settle()
+                    standby.catch_up(instance)
                     latency = latencies(surroundings, RATE, RATE_SECONDS)
-                    if len(rounds) % ROUNDS_A_RETENTION == 0:
-                        deleted += retain(instance, keep=SNAPSHOTS_KEPT, delete=True).bytes
+                    deleted += retain(instance, keep=SNAPSHOTS_KEPT, delete=True).bytes
                     found = look(instance, engine.process.pid, standby.process.pid)
                     found["entries_per_second"] = driven["entries"] / driven["seconds"]
                     found["latency_p50_ns"], found["latency_p99_ns"] = latency["p50"], latency["p99"]
                     rounds.append(found)
                     _tell(len(rounds), found)
+                    if found["journal_bytes"] > MOST_JOURNAL_BYTES:
+                        raise RuntimeError(f"the journal has {found['journal_bytes']:,.0f} bytes")
             standby.stop()
             engine.stop()
             verification = verify_instance(instance.directory, from_snapshot="oldest")
@@ -190,6 +203,7 @@ def main() -> int:
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--output", type=Path, help="also write the result to this file, as JSON")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     found = soak(options.minutes, options.durability)
     if options.output is not None:
         options.output.write_text(json.dumps(found, indent=1) + "\n")
