@@ -23,6 +23,7 @@ MODULES = (
     "snapshot",
     "failover",
     "upgrades",
+    "audit",
 )
 
 
