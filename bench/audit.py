@@ -32,7 +32,8 @@ SLOWEST_SECONDS = 2.0
 SQL_SLOWEST_SECONDS = 1.0
 PROJECTED_LEAST = 300_000
 TOP_MOST_PERCENT = 5.0
-TOP_SECONDS, TOP_SECONDS_SMOKE = 20.0, 1.0
+TOP_SECONDS, TOP_SECONDS_SMOKE = 20.0, 2.0
+RATE_SMOKE = 10_000.0
 DRIVEN_SECONDS = 0.5
 WAIT_SECONDS = 600.0
 STATEVEC = [sys.executable, "-m", "statevec.cli.main"]
@@ -43,7 +44,8 @@ def measure(smoke: bool) -> list[Comparison]:
     """Commands over history, projection and questions in SQL, and the price of a look."""
     figures: list[Comparison] = []
     with MeasuredEngine("memory") as engine, Surroundings(engine) as surroundings:
-        figures.append(_top(engine.instance, surroundings, TOP_SECONDS_SMOKE if smoke else TOP_SECONDS))
+        seconds, rate = (TOP_SECONDS_SMOKE, RATE_SMOKE) if smoke else (TOP_SECONDS, 0.0)
+        figures.append(_top(engine.instance, surroundings, seconds, rate))
     with MeasuredEngine("memory") as engine:
         _fill(engine, ENTRIES_SMOKE if smoke else ENTRIES)
         engine.stop()
@@ -82,13 +84,13 @@ def _questions(instance: Instance, count: int) -> list[Comparison]:
         return str(draws.randint(1, last))
 
     def an_output() -> str:
-        for entry in reader.entries(sequence=draws.randint(1, last - 100_000)):
+        for entry in reader.entries(sequence=draws.randint(1, last // 2)):
             for output in entry.outputs():
                 return f"{output.epoch}:{output.sequence}:{output.index}"
         raise RuntimeError("no order follows")
 
     def an_order() -> str:
-        for entry in reader.entries(sequence=draws.randint(1, last - 100_000)):
+        for entry in reader.entries(sequence=draws.randint(1, last // 2)):
             for output in entry.outputs():
                 return str(feed.SCHEMA.decode(output.message).to_dict()["order_id"])
         raise RuntimeError("no order follows")
@@ -135,14 +137,13 @@ def _asked_seconds(database: Path, sql: str) -> float:
     return time.perf_counter() - begin
 
 
-def _top(instance: Instance, surroundings: Surroundings, seconds: float) -> Comparison:
-    """The part of a core that a `top` takes beside an engine at full load."""
+def _top(instance: Instance, surroundings: Surroundings, seconds: float, rate: float) -> Comparison:
+    """The part of a core that a `top` takes beside an engine at that rate, 0 for full load."""
     figure = Comparison("statevec top, of a core", "%", "lower", target=f"≤ {TOP_MOST_PERCENT:g} %")
     command = [sys.executable, "-m", "bench.top_process", str(instance.directory), str(seconds)]
-    with pinned(OTHER_CORE):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with pinned(OTHER_CORE), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            surroundings.drive(DRIVEN_SECONDS)
+            surroundings.drive(DRIVEN_SECONDS, rate)
         assert process.stdout is not None
         found = json.loads(process.stdout.read())
     figure.ours = [found["percent"]]
