@@ -21,7 +21,7 @@ class SourceLines:
     """Text of a plugin's statements by the line where they begin."""
 
     def __init__(self, plugin: LoadedPlugin) -> None:
-        self._lines = plugin.path.read_text(encoding="utf-8").splitlines()
+        self._lines = plugin.source.read(plugin.path).decode().splitlines()
         self._layout = SourceLayout(plugin.source.tree)
         self._texts: dict[int, str] = {}
         self.file = plugin.path.name

@@ -13,7 +13,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -115,14 +115,17 @@ class Schema:
         self._by_template[message.id] = message
 
     @classmethod
-    def load(cls, path: str | Path) -> Schema:
-        """Read a schema file. SchemaError says what is wrong with it, with file and line."""
+    def load(cls, path: str | Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Schema:
+        """Read a schema file. SchemaError says what is wrong with it, with file and line.
+
+        `read` gives the bytes of the file and of what it includes, or raises OSError.
+        """
         path = Path(path)
         try:
-            content = path.read_bytes()
+            content = read(path)
         except OSError as error:
             raise SchemaError(f"cannot be read: {error.strerror}", str(path)) from error
-        return cls(read_schema(content, str(path), path.parent))
+        return cls(read_schema(content, str(path), path.parent, read))
 
     @classmethod
     def parse(cls, text: bytes | str, name: str = "schema", directory: str | Path | None = None) -> Schema:

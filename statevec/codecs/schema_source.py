@@ -2,7 +2,8 @@
 
 Invariants
     Element names are without namespace: schemas come with none or any of four. Attributes of a foreign namespace
-    are left out. No entity is expanded, nothing is fetched: an include names a file relative to the one it stands in.
+    are left out. No entity is expanded, nothing is fetched: an include names a file relative to the one it stands in,
+    by its path alone (links are not looked through), and its bytes come from where the caller reads them.
     A refusal is a `SchemaError` with file, line and rule.
 
 The tree is read once, when a schema is loaded, and forgotten.
@@ -10,7 +11,8 @@ The tree is read once, when a schema is loaded, and forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,7 +85,8 @@ def _document(content: bytes, file: str) -> Any:
 class _Reader:
     """Turns documents into elements and counts what they include."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[Path], bytes]) -> None:
+        self.read = read
         self.open_files: list[Path] = []
         self.included = 0
 
@@ -111,12 +114,12 @@ class _Reader:
             here.fail(f"href={href!r}: a schema that is not a file cannot include one")
         if "://" in href or href.startswith("/"):
             here.fail(f"href={href!r} is not a path relative to the schema")
-        path = (directory / href).resolve()
+        path = Path(os.path.abspath(directory / href))
         self.included += 1
         if path in self.open_files or self.included > MAX_INCLUDES:
             here.fail(f"href={href!r}: includes go in a circle, or there are more than {MAX_INCLUDES}")
         try:
-            content = path.read_bytes()
+            content = self.read(path)
         except OSError as error:
             here.fail(f"href={href!r} cannot be read: {error.strerror}")
         self.open_files.append(path)
@@ -125,11 +128,16 @@ class _Reader:
         return made
 
 
-def read_schema(content: bytes, file: str, directory: Path | None) -> Element:
-    """The root element of a schema; `directory` is where its includes are looked for, None refuses them."""
-    reader = _Reader()
+def read_schema(
+    content: bytes, file: str, directory: Path | None, read: Callable[[Path], bytes] = Path.read_bytes
+) -> Element:
+    """The root element of a schema; `directory` is where its includes are looked for, None refuses them.
+
+    `read` gives the bytes of an included file, or raises OSError.
+    """
+    reader = _Reader(read)
     if directory is not None:
-        reader.open_files.append((directory / Path(file).name).resolve())
+        reader.open_files.append(Path(os.path.abspath(directory / Path(file).name)))
     root = reader.element(_document(content, file), file, directory)
     if root.tag != "messageSchema":
         root.fail("is not <messageSchema>: the document is no SBE schema")

@@ -8,6 +8,7 @@ Invariants
     what is there. One name@version stands for one content: the same again with other bytes is refused.
     Nothing is ever changed or removed. `.stored` is a dot file, so it does not belong to the plugin's content, and it
     decides nothing: a version without it loads as well.
+    Nothing in a version's directory is a symbolic link, and what `load` executes are the bytes that it hashed.
 
 Who writes and who reads
     `plugin add` and the leader write, each under flock on `plugins/` for the moment of it. Everybody reads, without a
@@ -146,11 +147,9 @@ class PluginStore:
 
     def load(self, content_hash: str) -> LoadedPlugin:
         """Load a version after its files were hashed. StoreError names what is missing or damaged."""
-        self._verify(content_hash)
+        files = self._verify(content_hash)
         directory = self._directory_of(content_hash)
-        loaded = load_plugin(directory)
-        if loaded.content_hash != content_hash:
-            raise StoreError(f"a stored plugin changes while it is loaded: {directory}")
+        loaded = load_plugin(directory, files)
         stored = self.version(content_hash)
         if not stored.problem and (stored.name, stored.version) != (loaded.name, loaded.version):
             raise StoreError(f"stored plugin is damaged: {directory / LABEL_FILE} says {stored.spec}, the plugin not")
@@ -168,6 +167,7 @@ class PluginStore:
 
     def _verify(self, content_hash: str) -> dict[str, bytes]:
         directory = self._directory_of(content_hash)
+        _refuse_links(directory)
         files = plugin_files(directory)
         found = hash_of_files(files)
         if found != content_hash:
@@ -186,9 +186,7 @@ class PluginStore:
                 )
 
     def _write(self, loaded: LoadedPlugin, target: Path) -> None:
-        files = plugin_files(loaded.source.directory)
-        if hash_of_files(files) != loaded.content_hash:
-            raise StoreError(f"plugin changed while it was added: {loaded.source.directory}; add it again")
+        files = loaded.source.files
         added = datetime.now(UTC).isoformat(timespec="seconds")
         hashes = {name: _hash(content) for name, content in files.items()}
         label = msgspec.json.encode(Label(loaded.name, loaded.version, added, hashes))
@@ -217,6 +215,14 @@ class PluginStore:
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(each) for each in version.split(".") if each)
+
+
+def _refuse_links(directory: Path) -> None:
+    """The store writes files and directories only: a symbolic link is somebody else's, wherever it points."""
+    below = (Path(parent, name) for parent, *names in os.walk(directory) for name in sorted([*names[0], *names[1]]))
+    for path in (directory, *below):
+        if path.is_symlink():
+            raise StoreError(f"stored plugin is damaged: {path} is a symbolic link; restore it from a copy")
 
 
 def _hash(content: bytes) -> str:

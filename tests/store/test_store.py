@@ -133,6 +133,49 @@ def test_a_damaged_file_is_named(store: PluginStore, tmp_path: Path, damage: obj
         store.add(tmp_path / "one")
 
 
+@pytest.mark.parametrize("link", ["probe.py", "probe.xml", ".stored", "", "__pycache__", "more/deep.txt"])
+def test_a_symbolic_link_in_a_stored_version_is_refused(store: PluginStore, tmp_path: Path, link: str) -> None:
+    stored = keep(store, plugin(tmp_path / "one"))
+    path, elsewhere = store.directory / stored / link, tmp_path / "elsewhere"
+    path.parent.mkdir(exist_ok=True)
+    if path.exists():
+        path.rename(elsewhere)  # the same bytes, at a place where other files may lie beside them
+    path.symlink_to(elsewhere)
+    for use in (store.load, store.files):
+        with pytest.raises(StoreError, match=rf"{path} is a symbolic link"):
+            use(stored)
+
+
+def test_what_is_loaded_are_the_bytes_that_were_hashed(
+    store: PluginStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = keep(store, plugin(tmp_path / "one"))
+    other = (store.directory / stored / "probe.xml").read_text().replace('"Answer" id="101"', '"Answer" id="77"')
+    assert "77" in other
+
+    def change_and_load(directory: Path, files: dict[str, bytes]) -> Any:
+        for name, content in (("probe.py", "raise SystemExit"), ("probe.xml", other)):
+            (directory / name).write_text(content)
+        return load_plugin(directory, files)
+
+    monkeypatch.setattr("statevec.engine.store.load_plugin", change_and_load)
+    loaded = store.load(stored)
+    assert (loaded.content_hash, list(loaded.outputs)) == (stored, [101])
+    with pytest.raises(StoreError, match=r"probe\.py was changed"):
+        store.load(stored)
+
+
+@pytest.mark.parametrize("schema", ["../outside.xml", "include.xml"])
+def test_a_schema_that_is_not_of_the_plugin_is_refused(tmp_path: Path, schema: str) -> None:
+    made = plugin(tmp_path / "one")
+    (tmp_path / "outside.xml").write_bytes((made / "probe.xml").read_bytes())
+    include = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="../outside.xml"/>'
+    (made / "include.xml").write_text(f'<messageSchema package="p" id="1">{include}</messageSchema>')
+    (made / "probe.py").write_text((made / "probe.py").read_text().replace("probe.xml", schema))
+    with pytest.raises(PluginError, match="it is no file of the plugin"):
+        load_plugin(made)
+
+
 def test_a_damaged_label_keeps_nobody_from_loading(store: PluginStore, tmp_path: Path) -> None:
     stored = keep(store, plugin(tmp_path / "one"))
     other = keep(store, plugin(tmp_path / "two", "2.0.0"))

@@ -14,6 +14,7 @@ Invariants
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
+READ_PLUGIN_FILE = "__read_plugin_file__"
+"""Name in a module's globals under which `loader` leaves what reads the plugin's files: out of the bytes it hashed."""
 VERSION = r"\d+\.\d+\.\d+"
 RESERVED_TABLES = {
     *("emit", "now_ns", "sequence", "next_id", "set_timer", "cancel_timer", "reject"),
@@ -131,8 +134,11 @@ class Plugin:
             raise PluginError(f'a version is three numbers, such as "1.0.0": {version!r}')
         self.name = name
         self.version = version
-        self.path = Path(sys._getframe(1).f_globals["__file__"]).resolve()
-        self.schema = Schema.load(self.path.parent / schema)
+        module = sys._getframe(1).f_globals
+        self.path = Path(
+            os.path.abspath(module["__file__"])
+        )  # no link is followed: the schema lies where it was hashed
+        self.schema = Schema.load(self.path.parent / schema, module.get(READ_PLUGIN_FILE, Path.read_bytes))
         self.declarations = Declarations()
 
     @property

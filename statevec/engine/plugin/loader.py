@@ -6,6 +6,7 @@ what it declared. Compiling happens when `dispatch("compiled")` asks for it, fro
 Invariants
     The module's name in `sys.modules` holds the content hash: versions of a plugin live side by side. (Code under a
     name that is not there compiles and then fails when it runs.)
+    What is executed, and the schema, are the bytes that were hashed: no file is read a second time.
     Both tiers run the same rewritten code; line numbers are those of the file.
 
 Nothing is written to the plugin's directory; a crash leaves at most a temporary file of the compiler's cache.
@@ -28,7 +29,7 @@ from statevec.codecs.schema import Schema
 from statevec.engine.engine_state import ENGINE_TABLES, FIRST_PLUGIN_TABLE
 from statevec.engine.plugin.arithmetic import MAXIMUM, MINIMUM
 from statevec.engine.plugin.checks import check_source
-from statevec.engine.plugin.declare import VERSION, Declarations, Plugin, snake_case
+from statevec.engine.plugin.declare import READ_PLUGIN_FILE, VERSION, Declarations, Plugin, snake_case
 from statevec.engine.plugin.errors import PluginError
 from statevec.engine.plugin.flow import local_names
 from statevec.engine.plugin.interpreted_dispatch import InterpretedDispatch
@@ -115,9 +116,12 @@ class LoadedPlugin:
         return compile_dispatch(self)
 
 
-def load_plugin(directory: Path | str) -> LoadedPlugin:
-    """Check and load the plugin in `directory`; PluginError says what is wrong with it, with file and line."""
-    source = read_source(Path(directory).resolve())
+def load_plugin(directory: Path | str, files: dict[str, bytes] | None = None) -> LoadedPlugin:
+    """Check and load the plugin in `directory`; PluginError says what is wrong with it, with file and line.
+
+    `files` are the plugin's files when the caller has read them: then the directory is not read again.
+    """
+    source = read_source(Path(directory).resolve(), files)
     check_source(source)
     floats = uses_floats(source) or _schema_has_floats(source)
     module = _execute(source, floats)
@@ -134,11 +138,8 @@ def load_plugin(directory: Path | str) -> LoadedPlugin:
 
 def _schema_has_floats(source: PluginSource) -> bool:
     """Whether any XML of the plugin names a float; saying yes too often costs interpreted time only."""
-    return any(b"float" in each.read_bytes() or b"double" in each.read_bytes() for each in _schemas(source))
-
-
-def _schemas(source: PluginSource) -> list[Path]:
-    return sorted(source.directory.rglob("*.xml"))
+    schemas = [content for name, content in source.files.items() if name.endswith(".xml")]
+    return any(b"float" in content or b"double" in content for content in schemas)
 
 
 def _execute(source: PluginSource, floats: bool) -> types.ModuleType:
@@ -149,6 +150,7 @@ def _execute(source: PluginSource, floats: bool) -> types.ModuleType:
     module = types.ModuleType(name, None)
     module.__file__ = str(source.path)
     vars(module).update(NAMES)
+    vars(module)[READ_PLUGIN_FILE] = source.read
     sys.modules[name] = module
     try:
         exec(code, vars(module))

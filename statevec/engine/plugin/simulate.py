@@ -219,10 +219,11 @@ class Simulation:
 
 def simulate(directory: Path, tier: Tier, now_ns: int, epoch: int) -> Simulation:
     """A simulation of the plugin in `directory`; loaded and compiled once for each content."""
-    key = (directory, hash_of_files(plugin_files(directory)))
+    files = plugin_files(directory)
+    key = (directory, hash_of_files(files))
     loaded = _loaded.get(key)
     if loaded is None:
-        loaded = _loaded[key] = load_plugin(directory)
+        loaded = _loaded[key] = load_plugin(directory, files)
     if tier != "compiled":
         return Simulation(loaded, loaded.dispatch(tier), now_ns, epoch)
     if key not in _compiled:

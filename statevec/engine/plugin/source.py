@@ -4,13 +4,19 @@ A plugin's directory holds one Python module (besides an empty or docstring-only
 whatever else belongs to it. The *content hash* covers every file but byte code and dot files, by relative name and
 content: it is the logic version's identity.
 
-Nobody writes here; a `PluginSource` is one reading of the directory, so hash and text belong together.
+Invariants
+    A `PluginSource` is one reading of the directory: what was hashed, what is executed and the schema that is used are
+    the same bytes, whatever happens to the files meanwhile.
+
+Nobody writes here.
 """
 
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +34,8 @@ class PluginSource:
     path: Path
     content_hash: str
     tree: ast.Module
+    files: dict[str, bytes]
+    """Content by relative name: what was hashed."""
     plugin_name: str = ""
     functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
@@ -37,6 +45,14 @@ class PluginSource:
     def error(self, text: str, node: ast.AST | int) -> PluginError:
         line = node if isinstance(node, int) else getattr(node, "lineno", 0)
         return PluginError(text, self.path, line)
+
+    def read(self, path: Path) -> bytes:
+        """The bytes of one of the plugin's files as they were hashed; FileNotFoundError for any other path."""
+        inside = Path(os.path.abspath(path))
+        name = inside.relative_to(self.directory).as_posix() if inside.is_relative_to(self.directory) else ""
+        if name not in self.files:
+            raise FileNotFoundError(errno.ENOENT, "it is no file of the plugin", str(path))
+        return self.files[name]
 
     def root_decorator(self, function: ast.FunctionDef) -> str:
         """`on`, `on_timer`, `invariant` or `migrate` for a function that the engine calls, else an empty text."""
@@ -89,18 +105,18 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def read_source(directory: Path) -> PluginSource:
-    """Read a plugin's directory and parse its module; PluginError for bad syntax."""
+def read_source(directory: Path, files: dict[str, bytes] | None = None) -> PluginSource:
+    """Read a plugin's directory, unless its `files` are given, and parse its module; PluginError for bad syntax."""
     if not directory.is_dir():
         raise PluginError("a plugin is a directory, and this is none", directory)
-    files = plugin_files(directory)
+    files = plugin_files(directory) if files is None else files
     name = _module_name(directory, files)
     path = directory / name
     try:
         tree = ast.parse(files[name], filename=str(path))
     except SyntaxError as error:
         raise _syntax_error(error, path) from None
-    source = PluginSource(directory, path, hash_of_files(files), tree)
+    source = PluginSource(directory, path, hash_of_files(files), tree, files)
     _collect(source)
     return source
 
