@@ -18,8 +18,11 @@ from statevec.engine.version_lookup import UnreadableVersionError, VersionLookup
 from statevec.journal.cold_segments import join_segments, list_cold_segments
 from statevec.journal.decode import EntryDecoder
 from statevec.journal.entry_view import Entry
+from statevec.journal.plain_text import line_text
 from statevec.journal.reader import JournalReader
 from statevec.journal.segments import contiguous_segments
+
+LIST_SHOWN = 4
 
 
 def time_text(timestamp_ns: int) -> str:
@@ -38,8 +41,18 @@ def message_text(message: dict[str, Any] | None) -> str:
 
 
 def fields_text(fields: dict[str, Any]) -> str:
-    """Fields in one line."""
-    return " ".join(f"{name}={value}" for name, value in fields.items())
+    """Fields in one line; of a long list the first entries and how many there are."""
+    return " ".join(f"{name}={one_line(value)}" for name, value in fields.items())
+
+
+def one_line(value: Any) -> str:
+    """A decoded value in one line; of a long list the first entries and how many there are."""
+    if isinstance(value, dict):
+        return "{" + fields_text(value) + "}"
+    if isinstance(value, list):
+        more = f", … {len(value)} in all" if len(value) > LIST_SHOWN else ""
+        return "[" + ", ".join(one_line(each) for each in value[:LIST_SHOWN]) + more + "]"
+    return line_text(str(value))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 A question's file begins with a line `-- what it tells`; the rest is one SELECT over the tables of `projector_tables`.
 
 Invariants
-    Asking never changes the projection: the file is opened read-only.
+    Asking never changes the projection: the file is opened read-only. Nor does it reach another file or load code:
+    `projector_database.connect` sees to it, for ready questions too.
     What is wrong with a question is one named error: `QuestionError`, with DuckDB's own words.
 
 Nothing here keeps state.
@@ -20,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from statevec.journal.plain_text import line_text, value_text
 from statevec.roles.projector_database import ProjectionError, connect, duckdb, read_cursor
 
 
@@ -69,15 +71,23 @@ def ask(path: Path, sql: str) -> Answer:
     connection = connect(path, read_only=True)
     try:
         cursor = read_cursor(connection, path)
+        if not module.extract_statements(sql):
+            raise QuestionError(f"the question has no statement: query={sql!r}")
         result = connection.execute(sql)
         names = [each[0] for each in result.description or []]
         return Answer(names, result.fetchall(), cursor.sequence if cursor is not None else 0)
     except module.Error as error:
-        tables = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
-        listed = ", ".join(name for (name,) in tables)
-        raise QuestionError(f"the question cannot be answered: {error}; tables: {listed}") from error
+        raise QuestionError(f"the question cannot be answered: {error}{_tables(connection, error)}") from error
     finally:
         connection.close()
+
+
+def _tables(connection: Any, error: Exception) -> str:
+    """The tables that there are, where one was not found."""
+    if "Table with name" not in str(error):
+        return ""
+    tables = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
+    return f"; tables: {', '.join(name for (name,) in tables)}"
 
 
 def plain(value: Any) -> Any:
@@ -93,14 +103,13 @@ def plain(value: Any) -> Any:
 
 def table_lines(answer: Answer) -> Iterator[str]:
     """An answer as a table for people: numbers to the right, the rest to the left."""
-    cells = [["-" if value is None else str(plain(value)) for value in row] for row in answer.rows]
-    widths = [
-        max(len(name), *(len(row[at]) for row in cells)) if cells else len(name) for at, name in enumerate(answer.names)
-    ]
+    names = [line_text(name) for name in answer.names]
+    cells = [["-" if value is None else value_text(str(plain(value))) for value in row] for row in answer.rows]
+    widths = [max(len(name), *(len(row[at]) for row in cells)) if cells else len(name) for at, name in enumerate(names)]
     numeric = [
         all(isinstance(row[at], (int, float, Decimal, type(None))) for row in answer.rows) for at in range(len(widths))
     ]
-    for row in [answer.names, *cells]:
+    for row in [names, *cells]:
         padded = [
             cell.rjust(width) if number else cell.ljust(width)
             for cell, width, number in zip(row, widths, numeric, strict=True)

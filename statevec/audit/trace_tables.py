@@ -17,6 +17,7 @@ from statevec.engine.plugin import operations
 from statevec.engine.plugin.declare import RecordDeclaration
 from statevec.engine.plugin.interpreted_records import RecordView, Rows, Table, WritableTable, word
 from statevec.engine.plugin.interpreted_transaction import Binding, Outputs, ReadingTransaction, Transaction
+from statevec.journal.plain_text import bytes_text
 from statevec.state.arena_layout import ROW_HEADER_SIZE, ROW_LAST_CHANGED, ROW_STATUS, ROW_TOUCHED, ROW_VERSION
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Labels:
         if isinstance(value, int):
             return _shown_key(value)
         if isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
+            return bytes_text(value)
         if isinstance(value, RecordView):
             table, key = self._keys[value._name]
             return f"{table}[{_shown_key(getattr(value, key))}]"

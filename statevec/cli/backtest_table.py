@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from statevec.audit.backtest_journal import NOTICE
+from statevec.cli.echo import marked
 from statevec.demo.backtest_task import Result
+from statevec.journal.plain_text import json_text
 
 LESS_IS_BETTER = frozenset(
     {"slippage_ticks", "exposure_highest", "limit_breaches", "rejected", "faulted", "orders_rejected", "seconds"}
@@ -99,9 +100,9 @@ def print_table(results: list[Result], by: str | None) -> None:
     over_ticks = "ticks" in results[0].figures
     console.print(_table(results, by, OVER_TICKS if over_ticks else OVER_JOURNAL))
     for line in _notes(results):
-        console.print(escape(line), soft_wrap=True)
+        console.print(marked(line), soft_wrap=True)
     if not over_ticks:
-        console.print(escape(f"Inputs are {NOTICE}."), soft_wrap=True)
+        console.print(marked(f"Inputs are {NOTICE}."), soft_wrap=True)
 
 
 def _table(results: list[Result], by: str | None, figures: dict[str, str]) -> Table:
@@ -109,7 +110,7 @@ def _table(results: list[Result], by: str | None, figures: dict[str, str]) -> Ta
     several = len({each.plugin for each in results}) > 1
     silent = {name for name in ONLY_IF_ANY if not any(each.value(name) for each in results)} - {by}
     columns = [name for name in dict.fromkeys([by, *figures] if by else figures) if name not in silent]
-    table = Table(title=escape(_title(results)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=marked(_title(results)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("run", justify="right")
     if several:
         table.add_column("plugin", overflow="fold")
@@ -121,8 +122,8 @@ def _table(results: list[Result], by: str | None, figures: dict[str, str]) -> Ta
     marks = _marks(results, by)
     for result in results:
         run = f"{marks.get(result.number, '')}{result.number}"
-        plugin = [escape(result.plugin)] if several else []
-        settings = [escape(text(result.settings[name])) for name in varied]
+        plugin = [marked(result.plugin)] if several else []
+        settings = [marked(text(result.settings[name])) for name in varied]
         values = [text(result.value(name)) for name in columns]
         table.add_row(run, *plugin, *settings, *values, result.digest[:DIGEST_SHOWN])
     return table
@@ -130,7 +131,7 @@ def _table(results: list[Result], by: str | None, figures: dict[str, str]) -> Ta
 
 def _heading(name: str) -> str:
     """A name with each of its words on a line of its own: columns stay as narrow as their values."""
-    return escape(name.replace(".", " ").replace("_", " ").replace(" ", "\n"))
+    return marked(name.replace(".", " ").replace("_", " ").replace(" ", "\n"))
 
 
 def _title(results: list[Result]) -> str:
@@ -168,7 +169,7 @@ def _notes(results: list[Result]) -> Iterator[str]:
 
 def as_json(results: list[Result]) -> str:
     """All runs with all their figures, without the columns of pictures."""
-    return msgspec.json.encode({"runs": [_flat(each) for each in results]}).decode()
+    return json_text(msgspec.json.encode({"runs": [_flat(each) for each in results]}).decode())
 
 
 def _flat(result: Result) -> dict[str, Any]:

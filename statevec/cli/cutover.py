@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from statevec.cli.echo import echo
 from statevec.cli.parameters import FiniteRange
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _show(answer: Entry, done: Entry, style: str) -> int:
     if style == "json":
         click.echo(json.dumps(facts))
     elif done.outcome == 0:
-        click.echo(f"entry {done.sequence}: {said.name}@{said.version} decides from entry {done.sequence + 1} on")
+        echo(f"entry {done.sequence}: {said.name}@{said.version} decides from entry {done.sequence + 1} on")
     if done.outcome != 0:
         raise OrderError(f"entry {done.sequence}: the migration failed, {done.outcome_name}; the old version decides")
     return 0

@@ -19,6 +19,7 @@ from typing import Literal
 import click
 
 from statevec.audit.verify import verify_instance
+from statevec.cli.echo import echo
 from statevec.cli.interruptible import interruptible
 from statevec.cli.parameters import FiniteRange
 from statevec.demo.children import ChildError
@@ -108,12 +109,12 @@ def demo(
         try:
             made = _run(scenario)
         except ChildError as error:
-            click.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             return FAILED
     if form == "json":
         click.echo(json.dumps(made.figures))
     else:
         print_summary(made)
     for problem in (*made.problems, *made.details):
-        click.echo(f"error: {problem}", err=True)
+        echo(f"error: {problem}", err=True)
     return FAILED if made.problems else 0

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from statevec.cli.echo import echo, echo_json
+
 
 @click.command()
 @click.option(
@@ -26,7 +28,6 @@ def doctor(directory: Path, repair: bool, cold: Path | None, form: str) -> int:
     --repair cuts a torn tail, removes temporary files of dead writers, sets damaged snapshots aside where another start
     is sound, and removes counters of dead processes; it says each thing. Exit status 1 when there is a problem.
     """
-    import msgspec
 
     from statevec.audit.doctor import examine
     from statevec.audit.repair import repair as repair_instance
@@ -35,14 +36,14 @@ def doctor(directory: Path, repair: bool, cold: Path | None, form: str) -> int:
     done = repair_instance(open_instance(directory)) if repair else []
     found = examine(directory, cold)
     if form == "json":
-        click.echo(msgspec.json.encode({**found.to_dict(), "repaired": done}).decode())
+        echo_json({**found.to_dict(), "repaired": done})
         return int(found.problems > 0)
     for action in done:
-        click.echo(f"repaired {action}")
+        echo(f"repaired {action}")
     if repair and not done:
-        click.echo("nothing to repair")
+        echo("nothing to repair")
     for each in found.findings:
-        click.echo(f"{each.severity:<8} {each.where}: {each.what}")
+        echo(f"{each.severity:<8} {each.where}: {each.what}")
         if each.remedy:
-            click.echo(f"         what to do: {each.remedy}")
+            echo(f"         what to do: {each.remedy}")
     return int(found.problems > 0)

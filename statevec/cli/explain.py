@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from statevec.cli.echo import echo_json
 from statevec.cli.explain_format import Page, console, progress_line
 
 INSTANCE = click.option(
@@ -33,7 +34,6 @@ FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), d
 @click.pass_context
 def explain(context: click.Context, sequence: int, directory: Path, cold: Path | None, form: str) -> None:
     """Explain entry SEQUENCE: what arrived, who decided, what was read, which lines ran, what came out and why."""
-    import msgspec
 
     from statevec.audit.explain import Explainer
     from statevec.audit.state_at import StateWalker
@@ -43,7 +43,7 @@ def explain(context: click.Context, sequence: int, directory: Path, cold: Path |
     with progress_line() as progress:
         found = Explainer(StateWalker(open_instance(directory), cold, progress)).explain(sequence)
     if form == "json":
-        click.echo(msgspec.json.encode(found.to_dict()).decode())
+        echo_json(found.to_dict())
     else:
         print_explanation(found, Page(console()))
     if not found.reproduced:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from statevec.audit.explain_kinds import time_text
+from statevec.journal.plain_text import line_text
 
 WIDTH_MAX = 100
 YEAR_2000_NS = 946_684_800_000_000_000
@@ -69,7 +70,7 @@ def wrapped(parts: Iterable[str], indent: int, width: int = WIDTH_MAX, separator
 
 
 class Page:
-    """Lines for the console, wrapped where they are too long for it."""
+    """Lines for the console, wrapped where they are too long for it; what is not printable is escaped."""
 
     def __init__(self, target: Console) -> None:
         self._console = target
@@ -82,6 +83,7 @@ class Page:
 
     def line(self, text: str, style: str = "", hang: int | None = None) -> None:
         """One line; what does not fit goes on in the next ones, `hang` columns in (two more than the first)."""
+        text = line_text(text)
         indent = len(text) - len(text.lstrip()) + 2 if hang is None else hang
         while len(text) > self.width:
             cut = text.rfind(" ", indent + 1, self.width + 1)
@@ -92,7 +94,7 @@ class Page:
 
     def parts(self, parts: Iterable[str], indent: int, style: str = "") -> None:
         """Parts that stay whole, in as many lines as they need."""
-        for each in wrapped(parts, indent, self.width):
+        for each in wrapped(map(line_text, parts), indent, self.width):
             self._console.print(Text(each, style), soft_wrap=True)
 
 

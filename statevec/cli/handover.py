@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from statevec.cli.cutover import FORMAT, INSTANCE, TIMEOUT, WHY
+from statevec.cli.echo import echo
 
 if TYPE_CHECKING:
     from statevec.journal.entry_view import Entry
@@ -50,5 +51,5 @@ def handover(instance: str, why: str, timeout: float, style: str) -> int:
         click.echo(json.dumps(facts))
     else:
         gap_ms = facts["gap_ns"] / 1e6
-        click.echo(f"entry {begun.sequence}: epoch {begun.epoch} leads, {gap_ms:.1f} ms after the last entry before it")
+        echo(f"entry {begun.sequence}: epoch {begun.epoch} leads, {gap_ms:.1f} ms after the last entry before it")
     return 0

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo, echo_json
+
 if TYPE_CHECKING:
     from statevec.audit.record_history import Found, RecordVersion
 
@@ -32,19 +34,18 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def history(table: str, key: str, directory: Path, limit: int, cold: Path | None, form: str) -> None:
     """Show the versions of record KEY in TABLE, newest first: when, who decided, what arrived, what changed."""
-    import msgspec
 
     from statevec.audit.record_history import RecordHistory
     from statevec.engine.instance import open_instance
 
     found = RecordHistory(open_instance(directory), table, _number(key), cold).find(limit)
     if form == "json":
-        click.echo(msgspec.json.encode(found.to_dict()).decode())
+        echo_json(found.to_dict())
         return
     for line in _lines(found, limit, directory):
-        click.echo(line)
+        echo(line)
     for problem in found.problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
 
 
 def _number(key: str) -> int:
@@ -75,10 +76,12 @@ def _version_lines(version: RecordVersion) -> Iterator[str]:
     yield f"    because of  {entry.cause}"
     if not version.before_known:
         yield "    what it was before is not at hand; after it:"
-        yield from (f"    {name:<20} {value}" for name, value in version.fields.items())
+        yield from (f"    {name:<20} {_side(value)}" for name, value in version.fields.items())
     for name, (before, after) in version.changed.items():
         yield f"    {name:<20} {_side(before)} → {_side(after)}"
 
 
 def _side(value: Any) -> str:
-    return "-" if value is None else str(value)
+    from statevec.audit.entry_words import one_line
+
+    return "-" if value is None else one_line(value)

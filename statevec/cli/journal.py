@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import msgspec
 
+from statevec.audit.entry_words import fields_text, message_text
 from statevec.audit.verify import Verification, verify_instance
+from statevec.cli.echo import echo, echo_json
 from statevec.engine.deciders import deciders
 from statevec.engine.instance import Instance, open_instance
 from statevec.engine.plugin.decoding import decoder_for
@@ -68,13 +69,13 @@ def journal(
     if count is not None:
         first = max(1, reader.last_sequence() - count + 1)
     if form == "table":
-        click.echo(f"{'SEQUENCE':>10}  {'TIME (UTC)':<29}  {'KIND':<15}  {'SOURCE':>6}  {'OUTCOME':<22}  DIGEST")
+        echo(f"{'SEQUENCE':>10}  {'TIME (UTC)':<29}  {'KIND':<15}  {'SOURCE':>6}  {'OUTCOME':<22}  DIGEST")
     for entry in _selected(reader, first, last, kind):
         if form == "json":
-            click.echo(msgspec.json.encode(decoders.of(entry).entry(entry)).decode())
+            echo_json(decoders.of(entry).entry(entry))
         else:
             for line in _lines(entry, decoders.of(entry).entry(entry)):
-                click.echo(line)
+                echo(line)
 
 
 class _Decoders:
@@ -95,7 +96,7 @@ class _Decoders:
         try:
             return decoder_for(self._store.load(content_hash))
         except StoreError as error:
-            click.echo(f"warning: {error}; messages and records are shown as bytes", err=True)
+            echo(f"warning: {error}; messages and records are shown as bytes", err=True)
             return EntryDecoder()
 
 
@@ -124,26 +125,16 @@ def _lines(entry: Entry, decoded: dict[str, Any]) -> Iterator[str]:
     if because is not None:
         yield _line("because", because)
     if decoded["input"] is not None:
-        yield _line("input", _message(decoded["input"]))
+        yield _line("input", message_text(decoded["input"]))
     for output in decoded["outputs"]:
-        yield _line("output", _message(output))
+        yield _line("output", message_text(output))
     for change in decoded["changes"]:
-        what = _fields(change["fields"]) if "fields" in change else f"bytes={change['bytes']}"
+        what = fields_text(change["fields"]) if "fields" in change else f"bytes={change['bytes']}"
         yield _line(change["operation"], f"{change['table']}[{change['row']}] version={change['version']} {what}")
 
 
 def _line(label: str, text: str) -> str:
     return f"{'':>12}{label:<9} {text}"
-
-
-def _message(message: dict[str, Any]) -> str:
-    if "message" not in message:
-        return f"bytes={message['bytes']} ({message['reason']})"
-    return f"{message['message']} {_fields(message['fields'])}"
-
-
-def _fields(fields: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in fields.items())
 
 
 @click.command()
@@ -175,9 +166,9 @@ def verify(
     """
     found = verify_instance(directory, tier, from_snapshot, cold)
     if found.started_at and from_snapshot is None:
-        click.echo(f"warning: the journal does not reach back to genesis; begun after {found.started_at}", err=True)
+        echo(f"warning: the journal does not reach back to genesis; begun after {found.started_at}", err=True)
     if form == "json":
-        click.echo(msgspec.json.encode(found.to_dict()).decode())
+        echo_json(found.to_dict())
     else:
         _print_verification(found)
     if not found.verified:
@@ -187,17 +178,17 @@ def verify(
 def _print_verification(found: Verification) -> None:
     for name, value in found.to_dict().items():
         if name not in ("difference", "damage", "snapshot_difference"):
-            click.echo(f"{name:<10} {value}")
+            echo(f"{name:<10} {value}")
     if found.difference is not None:
         difference = found.difference
-        click.echo(f"first difference at sequence={difference.sequence} position={difference.position}:")
+        echo(f"first difference at sequence={difference.sequence} position={difference.position}:")
         for field in difference.fields:
-            click.echo(f"    {field.path}: recorded={field.recorded} executed={field.executed}")
+            echo(f"    {field.path}: recorded={field.recorded} executed={field.executed}")
     if found.snapshot_difference is not None:
         otherwise = found.snapshot_difference
-        click.echo(f"the snapshot at sequence={otherwise.sequence} holds something else: {otherwise.place}")
+        echo(f"the snapshot at sequence={otherwise.sequence} holds something else: {otherwise.place}")
         for field in otherwise.fields:
-            click.echo(f"    {field.path}: snapshot={field.recorded} executed={field.executed}")
-        click.echo(f"do not start from it: mv {otherwise.path} elsewhere")
+            echo(f"    {field.path}: snapshot={field.recorded} executed={field.executed}")
+        echo(f"do not start from it: mv {otherwise.path} elsewhere")
     if found.damage is not None:
-        click.echo(str(found.damage))
+        echo(str(found.damage))

@@ -11,6 +11,8 @@ import sys
 
 import click
 
+from statevec.journal.plain_text import line_text
+
 COMMANDS = {
     "run": ("statevec.cli.run", "run", "Run an engine process."),
     "demo": ("statevec.cli.demo", "demo", "Run the whole main job on a small market and check its result."),
@@ -110,7 +112,7 @@ def is_expected(error: Exception) -> bool:
 
 def _report(text: str, status: int) -> int:
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    click.echo(f"error: {' | '.join(line for line in lines if line)}", err=True)
+    click.echo(line_text(f"error: {' | '.join(line for line in lines if line)}"), err=True)
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from statevec.cli.cutover import INSTANCE, TIMEOUT, WHY
+from statevec.cli.echo import echo
 
 
 @click.command()
@@ -20,7 +21,7 @@ def resume(instance: str) -> None:
     opened = open_instance(instance)
     with LeaderLock(opened.directory):
         reason = resume_instance(opened)
-    click.echo(f"{opened.directory} is not halted" if reason is None else f"cleared: {reason}")
+    echo(f"{opened.directory} is not halted" if reason is None else f"cleared: {reason}")
 
 
 @click.group()
@@ -40,7 +41,7 @@ def repair(name: str, instance: str) -> None:
 
     with Producer(instance, name) as producer:
         repaired = producer.repaired
-    click.echo(
+    echo(
         f"ring {name}: {repaired.padded_bytes} bytes of uncommitted records became padding; "
         f"next sequence {repaired.last_sequence + 1} (appended {repaired.appended_sequence}, "
         f"released {repaired.released_sequence})"
@@ -66,7 +67,7 @@ def release(name: str, instance: str, why: str, timeout: float) -> int:
         done = order.wait(lambda entry: entry.kind == RING_ATTACH or is_word_on(entry, RELEASE_RING))
         if done.kind == ADMIN:
             raise OrderError(f"entry {done.sequence}: {AdminCommand.decode(done.input).answer}")
-    click.echo(f"entry {done.sequence}: ring {name} is open")
+    echo(f"entry {done.sequence}: ring {name} is open")
     return 0
 
 
@@ -87,7 +88,7 @@ def retire(name: str, instance: str) -> None:
     from statevec.roles.cursor import retire as retire_gateway
 
     cursor = retire_gateway(open_instance(instance), name)
-    click.echo(f"gateway {name} is retired; it had acknowledged up to sequence {cursor.sequence}")
+    echo(f"gateway {name} is retired; it had acknowledged up to sequence {cursor.sequence}")
 
 
 @click.command()
@@ -113,11 +114,11 @@ def clean(instance: str | None, lost: str | None, discard: bool) -> None:
     else:
         actions = clean_segments(lambda _: False, discard=discard)
     for action in actions:
-        click.echo(f"{'removed' if action.removed else 'kept'} {action.name} ({action.size} bytes): {action.reason}")
+        echo(f"{'removed' if action.removed else 'kept'} {action.name} ({action.size} bytes): {action.reason}")
     if not actions:
-        click.echo("nothing to clean")
+        echo("nothing to clean")
     if any(action.reason == OF_AN_INSTANCE for action in actions):
-        click.echo(
+        echo(
             "rings and logs outlive their engine: --instance DIR takes those of a stopped instance, "
             "--lost ID those of one whose directory is gone"
         )

@@ -8,6 +8,8 @@ import time
 
 import click
 
+from statevec.cli.echo import echo
+
 PORT = 9464
 ONCE_SECONDS = 0.2
 
@@ -33,9 +35,10 @@ def metrics(instance: str, port: int, address: str, once: bool) -> None:
         if once:
             time.sleep(ONCE_SECONDS)
             exporter.look()
-            click.echo(exporter.text(), nl=False)
+            for line in exporter.text().rstrip("\n").split("\n"):
+                echo(line)
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        click.echo(f"http://{address}:{exporter.serve(address, port)}/metrics")
+        echo(f"http://{address}:{exporter.serve(address, port)}/metrics")
         stop.wait()

@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-import click
-
+from statevec.cli.echo import echo
 from statevec.cli.send import refuse_silent_leader
 from statevec.engine.config import ADMIN_RING
 from statevec.engine.instance import open_instance
@@ -67,7 +66,7 @@ class Order:
 
     def tell(self) -> None:
         """Print the engine's answer."""
-        click.echo(f"entry {self.answer.sequence}: {self.said.answer}")
+        echo(f"entry {self.answer.sequence}: {self.said.answer}")
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from statevec.cli.echo import echo
 from statevec.cli.parameters import FiniteRange
 
 if TYPE_CHECKING:
@@ -107,6 +108,6 @@ def _print(pictures: list[Picture], style: str) -> None:
         click.echo(json.dumps({picture.name: dict(picture.rows) for picture in pictures}))
         return
     for picture in pictures:
-        click.echo(picture.title)
+        echo(picture.title)
         for name, value in picture.rows:
-            click.echo(f"  {name:<40} {value}")
+            echo(f"  {name:<40} {value}")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo
+
 if TYPE_CHECKING:
     from statevec.engine.deciders import Decided
     from statevec.engine.instance import Instance
@@ -59,9 +61,9 @@ def add(path: Path, instance: str, style: str) -> None:
     if style == "json":
         click.echo(json.dumps(facts))
         return
-    click.echo(f"added {stored.spec} {stored.content_hash} in {facts['seconds']} s")
+    echo(f"added {stored.spec} {stored.content_hash} in {facts['seconds']} s")
     for line in facts.get("cutover", []):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
 
 
 def _present_decider(instance: Instance) -> str | None:
@@ -110,12 +112,12 @@ def list_versions(instance: str, style: str) -> None:
     if style == "json":
         click.echo(json.dumps(found))
         return
-    click.echo(f"{'VERSION':<24}  {'HASH':<{SHOWN_DIGITS}}  {'ADDED':<25}  DECIDED")
+    echo(f"{'VERSION':<24}  {'HASH':<{SHOWN_DIGITS}}  {'ADDED':<25}  DECIDED")
     for facts in found:
         spans = [f"#{each['ordinal']} {each['first']}-{each['last']}" for each in facts["decided"]]
         name = f"{facts['name']}@{facts['version']}" if facts["name"] else facts["problem"]
         digits = facts["content_hash"][:SHOWN_DIGITS]
-        click.echo(f"{name:<24}  {digits}  {facts['added']:<25}  {', '.join(spans) or 'nothing'}")
+        echo(f"{name:<24}  {digits}  {facts['added']:<25}  {', '.join(spans) or 'nothing'}")
 
 
 def _facts(stored: StoredVersion) -> dict[str, Any]:
@@ -143,13 +145,14 @@ def show(version: str, instance: str, style: str) -> None:
         click.echo(json.dumps({**_facts(stored), **sections}))
         return
     for name in ("name", "version", "content_hash", "added", "directory"):
-        click.echo(f"{name:<14} {_facts(stored)[name]}")
+        echo(f"{name:<14} {_facts(stored)[name]}")
     for section, things in sections.items():
-        click.echo(f"\n{section}" if things else f"\n{section}: none")
+        echo("")
+        echo(section if things else f"{section}: none")
         for thing, parts in things.items():
-            click.echo(f"  {thing}")
+            echo(f"  {thing}")
             for part, text in parts.items():
-                click.echo(f"    {part:<24} {text}")
+                echo(f"    {part:<24} {text}")
 
 
 @plugin.command()
@@ -177,15 +180,17 @@ def diff(old: str, new: str, instance: str, style: str) -> None:
         click.echo(json.dumps({"source": source, "changes": changes, "migrations": migrations}))
         return
     for line in source:
-        click.echo(line)
+        echo(line)
     for section, lines in changes.items():
-        click.echo(f"\n{section}")
+        echo("")
+        echo(section)
         for line in lines:
-            click.echo(f"  {line}")
+            echo(f"  {line}")
     for direction, facts in migrations.items():
-        click.echo(f"\n{direction}: {facts['summary']}")
+        echo("")
+        echo(f"{direction}: {facts['summary']}")
         for line in facts["changes"]:
-            click.echo(f"  {line}")
+            echo(f"  {line}")
 
 
 def _load(instance: str, version: str) -> LoadedPlugin:
@@ -228,4 +233,4 @@ def check(path: Path, style: str) -> None:
     if style == "json":
         click.echo(json.dumps(facts))
         return
-    click.echo(f"{loaded.name}@{loaded.version} {loaded.content_hash} is sound; compiled in {facts['seconds']} s")
+    echo(f"{loaded.name}@{loaded.version} {loaded.content_hash} is sound; compiled in {facts['seconds']} s")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from statevec.cli.echo import echo, echo_json
+
 if TYPE_CHECKING:
     from statevec.roles.projector import Progress
 
@@ -50,7 +52,6 @@ def project(
 
     The file goes on where it was, whatever ended the last run. The instance is only read.
     """
-    import msgspec
 
     from statevec.engine.instance import open_instance
     from statevec.roles.events import Speaker
@@ -72,11 +73,11 @@ def project(
         raise
     shown.end()
     for problem in found.problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     if form == "json":
-        click.echo(msgspec.json.encode({**vars(found), "file": str(file)}).decode())
+        echo_json({**vars(found), "file": str(file)})
     else:
-        click.echo(f"{found.entries} entries into {file}, up to sequence {found.sequence}, in {found.seconds:.1f} s")
+        echo(f"{found.entries} entries into {file}, up to sequence {found.sequence}, in {found.seconds:.1f} s")
 
 
 class _Shown:
@@ -95,4 +96,4 @@ class _Shown:
     def end(self) -> None:
         """Leave the line."""
         if self._used:
-            click.echo("", err=True)
+            echo("", err=True)

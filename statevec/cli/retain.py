@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from statevec.cli.echo import echo, echo_json
+
 
 @click.command()
 @click.option(
@@ -27,7 +29,6 @@ def retain(directory: Path, config: str | None, keep: int | None, cold: Path | N
     before, and read back before the original is removed. Keep the hash that it ends with somewhere else: only who has
     it can tell that nothing in the cold segments was changed.
     """
-    import msgspec
 
     from statevec.engine.config import RetentionConfig, load_config
     from statevec.engine.instance import open_instance
@@ -38,9 +39,9 @@ def retain(directory: Path, config: str | None, keep: int | None, cold: Path | N
         cold, delete = Path(settings.cold) if settings.cold else None, settings.delete
     done = retain_segments(open_instance(directory), keep=keep or settings.keep_snapshots, cold=cold, delete=delete)
     if form == "json":
-        click.echo(msgspec.json.encode(done.to_dict()).decode())
+        echo_json(done.to_dict())
         return
     for name, value in done.to_dict().items():
-        click.echo(f"{name:<14} {value}")
+        echo(f"{name:<14} {value}")
     if not done.done:
-        click.echo("nothing was changed: give --cold DIR or --delete")
+        echo("nothing was changed: give --cold DIR or --delete")

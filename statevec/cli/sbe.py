@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from statevec.cli.echo import echo
 from statevec.codecs.errors import SbeError, ValueTypeError
 from statevec.codecs.framing import FRAMINGS
 from statevec.codecs.json_form import parse_json, to_plain, values_of_json
@@ -25,6 +26,7 @@ from statevec.codecs.message_view import MessageView
 from statevec.codecs.schema import Schema
 from statevec.codecs.schema_diff import differences
 from statevec.codecs.schema_table import TableRow, schema_rows
+from statevec.journal.plain_text import json_text
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 SCHEMA = click.argument("schema", type=FILE)
@@ -53,12 +55,12 @@ def check(schemas: tuple[Path, ...]) -> int:
         try:
             schema = Schema.load(path)
         except SbeError as error:
-            click.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             status = 1
             continue
         for warning in schema.warnings:
-            click.echo(f"warning: {warning}")
-        click.echo(
+            echo(f"warning: {warning}")
+        echo(
             f"{path}: valid: package={schema.package} id={schema.id} version={schema.version} "
             f"byteOrder={schema.byte_order}Endian messages={len(schema.messages)} types={len(schema.types)}"
         )
@@ -78,7 +80,7 @@ def layout(schema: Path, name: str | None, form: str) -> None:
         click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
         return
     for line in _table(rows):
-        click.echo(line)
+        echo(line)
 
 
 def _table(rows: list[TableRow]) -> Iterator[str]:
@@ -100,7 +102,7 @@ def decode(schema: Path, file: Path, framing: str) -> None:
     for view in _views(loaded, file, framing):
         fields = to_plain(view.to_dict())
         found = {"message": view.layout.name, "version": view.version, "fields": fields}
-        click.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(json.dumps(found, ensure_ascii=False, allow_nan=False)))
 
 
 def _views(schema: Schema, file: Path, framing: str) -> Iterator[MessageView]:
@@ -152,11 +154,11 @@ def diff(old: Path, new: Path, form: str) -> int:
     """Compare two versions of a schema: what readers of the old one can skip, what they notice, what breaks."""
     changes = differences(Schema.load(old), Schema.load(new))
     if form == "json":
-        click.echo(json.dumps([vars(each) for each in changes], indent=2, ensure_ascii=False))
+        click.echo(json_text(json.dumps([vars(each) for each in changes], indent=2, ensure_ascii=False)))
     else:
         width = max((len(each.path) for each in changes), default=0)
         for each in changes:
-            click.echo(f"{each.verdict:<8}  {each.path:<{width}}  {each.text}")
+            echo(f"{each.verdict:<8}  {each.path:<{width}}  {each.text}")
         if not changes:
-            click.echo("no change")
+            echo("no change")
     return 1 if any(each.verdict == "breaks" for each in changes) else 0

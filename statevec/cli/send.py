@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo
 from statevec.cli.parameters import FiniteRange
 from statevec.engine.config import OPERATOR_RING
 
@@ -95,7 +96,9 @@ def _wait_for_entry(reader: LogReader, source: int, sequence: int, timeout: floa
 
 
 def _show(entry: Entry, plugin: LoadedPlugin, style: str) -> None:
+    from statevec.audit.entry_words import one_line
     from statevec.ipc.faults import reason_of
+    from statevec.journal.decode import plain_value
 
     outputs = [plugin.schema.decode(output.message) for output in entry.outputs()]
     facts: dict[str, Any] = {
@@ -104,14 +107,14 @@ def _show(entry: Entry, plugin: LoadedPlugin, style: str) -> None:
         "outcome_name": entry.outcome_name,
         "reason": reason_of(entry.outcome, plugin.rejections, plugin.invariants) or None,
         "changes": len(entry.changes()),
-        "outputs": [{"message": view.layout.name, **view.to_dict()} for view in outputs],
+        "outputs": [{"message": view.layout.name, **plain_value(view.to_dict())} for view in outputs],
     }
     if style == "json":
         click.echo(json.dumps(facts, default=str))
         return
     reason = f" ({facts['reason']})" if facts["reason"] else ""
     changed = "1 record" if facts["changes"] == 1 else f"{facts['changes']} records"
-    click.echo(f"entry {entry.sequence}: {entry.outcome_name}{reason}, {changed} changed")
+    echo(f"entry {entry.sequence}: {entry.outcome_name}{reason}, {changed} changed")
     for output in facts["outputs"]:
-        values = ", ".join(f"{key}={value}" for key, value in output.items() if key != "message")
-        click.echo(f"  {output['message']}: {values}")
+        values = ", ".join(f"{key}={one_line(value)}" for key, value in output.items() if key != "message")
+        echo(f"  {output['message']}: {values}")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from statevec.cli.echo import echo_json
+
 if TYPE_CHECKING:
     from statevec.roles.shadow_report import ShadowReport
 
@@ -123,9 +125,7 @@ class _Progress:
 
 def _print(found: ShadowReport, form: str) -> None:
     if form == "json":
-        import msgspec
-
-        click.echo(msgspec.json.encode(found).decode())
+        echo_json(found)
         return
     from rich.console import Console
 

@@ -13,6 +13,7 @@ from html import escape
 from typing import Any
 
 from statevec.cli.shadow_plots import COLOURS, timeline_plot, times_plot, verdict_bar
+from statevec.journal.plain_text import line_text
 from statevec.roles.shadow_report import Example, ShadowReport
 from statevec.roles.shadow_rules import Rule
 
@@ -33,7 +34,7 @@ def render_page(found: ShadowReport, rules: Sequence[Rule] = ()) -> str:
     """The page's HTML."""
     title = f"{found.candidate_name} {found.candidate_version} in the shadow of {found.decider_version}"
     body = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{escape(line_text(title))}</h1>",
         f'<p class="quiet">{escape(f"{found.mode}, instance {found.instance}, {_time(found.updated_ns)}")}</p>',
         _verdict(found),
         _counts(found),
@@ -46,7 +47,7 @@ def render_page(found: ShadowReport, rules: Sequence[Rule] = ()) -> str:
         _section("Sign-off", '<table class="sign"><tr><td>name</td><td>date</td><td>signature</td></tr></table>'),
     ]
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(line_text(title))}</title>'
         f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
     )
 
@@ -99,7 +100,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: froze
         made = []
         for place, each in enumerate(row):
             kind = ' class="number"' if place in numbers else ' class="value"' if tag == "td" else ""
-            made.append(f"<{tag}{kind}>{escape(str(each))}</{tag}>")
+            made.append(f"<{tag}{kind}>{escape(line_text(str(each)))}</{tag}>")
         return f"<tr>{''.join(made)}</tr>"
 
     return f"<table>{cells('th', columns)}{''.join(cells('td', row) for row in rows)}</table>"
@@ -134,7 +135,7 @@ def _example(heading: str, example: Example) -> str:
     return _section(
         heading,
         f"<p>Sequence {example.sequence:,} at {_time(example.timestamp_ns)}: {escape(example.kind)}, "
-        f'<span class="value">{escape(f"{name} {_value(fields)}")}</span></p>'
+        f'<span class="value">{escape(line_text(f"{name} {_value(fields)}"))}</span></p>'
         + _table(("where", "decided", "candidate", "rule"), rows),
     )
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
+from statevec.cli.echo import marked
 from statevec.roles.shadow_report import Example, ShadowReport
 
 DIFFERENCES_MAX = 20
@@ -25,12 +25,12 @@ def tables(found: ShadowReport) -> Iterator[Table]:
     if found.rules:
         rules = _table("Expected, by rule", "rule", "entries")
         for name, count in found.rules.items():
-            rules.add_row(escape(name), f"{count:,}")
+            rules.add_row(marked(name), f"{count:,}")
         yield rules
     if found.unexpected_places:
         places = _table("Unexpected, by place", "place", "differences")
         for name, count in found.unexpected_places.items():
-            places.add_row(escape(name), f"{count:,}")
+            places.add_row(marked(name), f"{count:,}")
         yield places
     if found.first_unexpected:
         yield example_table("First unexpected difference", found.first_unexpected[0])
@@ -61,7 +61,7 @@ def _summary(found: ShadowReport) -> Table:
         ("rollback", "possible" if found.rollback_possible else found.rollback_problem or "not possible"),
     )
     for name, value in rows:
-        table.add_row(name, escape(value))
+        table.add_row(name, marked(value))
     return table
 
 
@@ -70,19 +70,19 @@ def _times(found: ShadowReport) -> Table:
     table = _table("Time per transaction, ns", "version", *names)
     for version, times in found.times.items():
         figures = [getattr(times, name) for name in names]
-        table.add_row(version, *(f"{each:,}" if isinstance(each, int) else f"{each:,.1f}" for each in figures))
+        table.add_row(marked(version), *(f"{each:,}" if isinstance(each, int) else f"{each:,.1f}" for each in figures))
     return table
 
 
 def example_table(title: str, example: Example) -> Table:
     """Both versions side by side for one entry, with the input that led to it."""
-    heading = f"{title}: sequence {example.sequence:,}, {example.kind}\n{escape(_input(example.input))}"
+    heading = f"{title}: sequence {example.sequence:,}, {marked(example.kind)}\n{marked(_input(example.input))}"
     table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("where", "decided", "candidate", "rule"):
         table.add_column(name, overflow="fold")
     for each in example.differences[:DIFFERENCES_MAX]:
         table.add_row(
-            *(escape(text) for text in (each.path, _value(each.decided), _value(each.candidate), each.rule or ""))
+            *(marked(text) for text in (each.path, _value(each.decided), _value(each.candidate), each.rule or ""))
         )
     left = len(example.differences) - DIFFERENCES_MAX
     if left > 0:

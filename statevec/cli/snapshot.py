@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from statevec.cli.echo import echo, echo_json
+
 KEEP = 3
 
 
@@ -26,14 +28,13 @@ def snapshot(directory: Path, keep: int, tier: str, form: str) -> None:
     A follower does it: it executes the journal from the newest snapshot on and disturbs no leader. When nothing was
     decided since the last one, that one is shown.
     """
-    import msgspec
 
     from statevec.engine.instance import open_instance
     from statevec.roles.snapshot_taker import take_snapshot
 
     taken = take_snapshot(open_instance(directory), "interpreted" if tier == "interpreted" else "compiled", keep=keep)
     if form == "json":
-        click.echo(msgspec.json.encode(taken.to_dict()).decode())
+        echo_json(taken.to_dict())
         return
     for name, value in taken.to_dict().items():
-        click.echo(f"{name:<10} {value}")
+        echo(f"{name:<10} {value}")

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from statevec.cli.echo import echo, echo_json
 
 if TYPE_CHECKING:
     from statevec.audit.questions import Answer
@@ -43,7 +45,7 @@ def sql(
 
     if listed:
         for each in questions().values():
-            click.echo(f"{each.name:<28} {each.tells}")
+            echo(f"{each.name:<28} {each.tells}")
         return
     if (query is None) == (name is None):
         raise click.UsageError("give a query, or --question NAME; --list shows the ready ones")
@@ -77,22 +79,28 @@ def _project(directory: Path, file: Path) -> None:
     from statevec.roles.projector import Projector
 
     for problem in Projector(open_instance(directory), file).run(lambda: False).problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
+
+
+def _cell(value: Any) -> Any:
+    from statevec.journal.plain_text import value_text
+
+    return value_text(value) if isinstance(value, str) else value
 
 
 def _print(answer: Answer, form: str) -> None:
-    import msgspec
 
     from statevec.audit.questions import plain, table_lines
+    from statevec.journal.plain_text import line_text
 
     if form == "table":
         for line in table_lines(answer):
-            click.echo(line)
+            echo(line)
         return
     if form == "csv":
         writer = csv.writer(sys.stdout)
-        writer.writerow(answer.names)
-        writer.writerows([plain(value) for value in row] for row in answer.rows)
+        writer.writerow(line_text(name) for name in answer.names)
+        writer.writerows([_cell(plain(value)) for value in row] for row in answer.rows)
         return
     rows = [{name: plain(value) for name, value in zip(answer.names, row, strict=True)} for row in answer.rows]
-    click.echo(msgspec.json.encode({"sequence": answer.sequence, "rows": rows}).decode())
+    echo_json({"sequence": answer.sequence, "rows": rows})

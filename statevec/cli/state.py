@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo_json
 from statevec.cli.explain import COLD, FORMAT, INSTANCE
 from statevec.cli.explain_format import Page, console, pairs, progress_line, value_text
 
@@ -23,9 +24,8 @@ LIMIT = click.option(
 
 
 def _print_json(found: Any) -> None:
-    import msgspec
 
-    click.echo(msgspec.json.encode(found).decode())
+    echo_json(found)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # a key may be negative

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo
+
 if TYPE_CHECKING:
     from statevec.roles.live_sample import Sample
 
@@ -25,12 +27,12 @@ def status(instance: str, style: str) -> None:
         return
     for section, values in facts.items():
         if not isinstance(values, dict):
-            click.echo(f"{section:<20} {values}")
+            echo(f"{section:<20} {values}")
             continue
-        click.echo(section)
+        echo(section)
         for key, value in values.items():
             shown = " ".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, dict) else value
-            click.echo(f"  {key:<34} {shown}")
+            echo(f"  {key:<34} {shown}")
 
 
 def facts_of(sample: Sample) -> dict[str, Any]:

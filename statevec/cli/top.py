@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo
 from statevec.cli.parameters import FiniteRange
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def _once(instance: Instance, interval: float, style: str) -> None:
     if style == "json":
         click.echo(json.dumps(facts_of(after, rates)))
     else:
-        click.echo(plain(sections(after, rates, Reasons(instance))))
+        for line in plain(sections(after, rates, Reasons(instance))).split("\n"):
+            echo(line)
 
 
 def facts_of(sample: Sample, rates: Rates) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from statevec.cli.echo import echo_json
 from statevec.cli.explain import COLD, FORMAT, INSTANCE
 from statevec.cli.explain_format import Page, console, progress_line, value_text
 
@@ -46,7 +47,6 @@ def what_if(
 
     It judges this one entry alone.
     """
-    import msgspec
 
     from statevec.audit.state_at import StateWalker
     from statevec.audit.what_if import what_if as run_again
@@ -56,7 +56,7 @@ def what_if(
         walker = StateWalker(open_instance(directory), cold, progress)
         found = run_again(walker, sequence, list(inputs), list(states), version)
     if form == "json":
-        click.echo(msgspec.json.encode(found.to_dict()).decode())
+        echo_json(found.to_dict())
     else:
         _print(found, Page(console()))
 

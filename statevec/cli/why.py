@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from statevec.cli.echo import echo, echo_json
+
 if TYPE_CHECKING:
     from statevec.audit.why import Why
 
@@ -31,19 +33,18 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def why(output: str, directory: Path, field: str | None, cold: Path | None, form: str) -> None:
     """Show what caused OUTPUT, an order id say, or epoch:sequence:index."""
-    import msgspec
 
     from statevec.audit.why import OutputHistory
     from statevec.engine.instance import open_instance
 
     found = OutputHistory(open_instance(directory), cold).why(output, field)
     if form == "json":
-        click.echo(msgspec.json.encode(found.to_dict()).decode())
+        echo_json(found.to_dict())
         return
     for line in _lines(found, directory):
-        click.echo(line)
+        echo(line)
     for problem in found.problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
 
 
 def _lines(found: Why, directory: Path) -> Iterator[str]:

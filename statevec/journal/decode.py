@@ -28,6 +28,7 @@ from statevec.ipc.faults import reason_of
 from statevec.ipc.memory import MASK64
 from statevec.journal.entry_layout import COMMAND, TIMER
 from statevec.journal.entry_view import Change, Entry, Output
+from statevec.journal.plain_text import bytes_text, with_backslashes_doubled
 from statevec.state.records import TableSpec
 
 HEADER_NUMBERS = (
@@ -58,11 +59,13 @@ def hex64(value: int) -> str:
 
 
 def plain_value(value: Any) -> Any:
-    """A decoded value as JSON knows it."""
+    """A decoded value as JSON knows it; two different texts are two different values (`plain_text`)."""
     if isinstance(value, Enum):
         return value.name if value.name is not None else int(value.value)
     if isinstance(value, bytes):
-        return value.rstrip(b"\0").decode("utf-8", "replace")
+        return bytes_text(value)
+    if isinstance(value, str):
+        return with_backslashes_doubled(value)
     if isinstance(value, Mapping):
         return {name: plain_value(each) for name, each in value.items()}
     if isinstance(value, np.generic):

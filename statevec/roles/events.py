@@ -7,7 +7,7 @@ instance's `alarms/` too (`alarm_files`).
 Invariants
     Reporting never fails and never waits for a disk: a thread of its own keeps what is to be kept, from a queue that
     drops what it has no room for. No thread of the engine's loop reports.
-    Text that came from elsewhere is cut, so that a line stays a line.
+    Text that came from elsewhere is cut and escaped: a line stays a line, and a terminal obeys nothing in it.
 
 A crash loses at most what the thread had not kept yet; standard error has it.
 """
@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from statevec.engine.instance import Instance
+from statevec.journal.plain_text import json_text
 from statevec.roles.alarm_files import LINE_BYTES, append
 from statevec.roles.event_catalogue import INFO, level_of
 
@@ -88,7 +89,7 @@ class Speaker:
             "pid": os.getpid(),
             **{name: _cut(value) for name, value in values.items()},
         }
-        content = msgspec.json.encode(line)
+        content = json_text(msgspec.json.encode(line).decode()).encode()
         try:
             sys.stderr.write(content.decode() + "\n")
             sys.stderr.flush()
