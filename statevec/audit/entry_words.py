@@ -15,9 +15,11 @@ from typing import Any
 from statevec.engine.instance import Instance
 from statevec.engine.plugin.decoding import decoder_for
 from statevec.engine.version_lookup import UnreadableVersionError, VersionLookup
+from statevec.journal import reader_layout
 from statevec.journal.cold_segments import join_segments, list_cold_segments
 from statevec.journal.decode import EntryDecoder
 from statevec.journal.entry_view import Entry
+from statevec.journal.errors import JournalDamagedError
 from statevec.journal.plain_text import line_text
 from statevec.journal.reader import JournalReader
 from statevec.journal.segments import contiguous_segments
@@ -89,11 +91,14 @@ class EntryReader:
 
     def __init__(self, instance: Instance, cold: Path | None = None) -> None:
         unit = instance.genesis.unit
-        segments, _ = contiguous_segments(instance.journal_directory, unit)
+        segments, problem = contiguous_segments(instance.journal_directory, unit)
         archived = list_cold_segments(cold, instance.instance_id) if cold is not None else []
         self.reader = JournalReader(instance.journal_directory, unit, join_segments(archived, segments))
+        if problem is not None and not self.reader.segments:
+            raise problem
         self.versions = VersionLookup(instance)
         self.problems: list[str] = []
+        self.damage: JournalDamagedError | None = None
         self._decoders: dict[int, EntryDecoder] = {}
         first = self.reader.first_entry_of_unit(self.reader.first_position) if self.reader.segments else None
         if first is not None:
@@ -108,8 +113,15 @@ class EntryReader:
         return self.reader.read(self.reader.find(sequence))
 
     def last(self) -> Entry | None:
-        """The last whole entry."""
-        sequence = self.reader.last_sequence()
+        """The last whole entry, None without any. Where damage keeps the reader from a later one, `damage` says so."""
+        if not self.reader.segments:
+            return None
+        cursor = self.reader.last_cursor()
+        try:
+            self.reader.judge(cursor)
+        except JournalDamagedError as error:
+            self.damage = error
+        sequence = cursor.load_i64(reader_layout.SEQUENCE)
         return self.at(sequence) if sequence else None
 
     def first_sequence(self) -> int:

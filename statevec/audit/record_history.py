@@ -10,6 +10,7 @@ number and other fields at a cutover.
 Invariants
     Every entry shown was checked by its hash. What a change says of the one before is what that one was.
     What is not at hand is said (`ended`): segments that were taken away, versions that cannot be loaded.
+    Where the journal is damaged on the way, `damage` says where: versions in and behind it are not known.
 
 Nothing is written or locked; a crash leaves nothing.
 """
@@ -84,6 +85,8 @@ class Found:
     versions: list[RecordVersion]
     ended: str
     problems: list[str]
+    damage: str
+    """Where entries cannot be read that may have changed the record, with position and sequence; empty without."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -111,6 +114,9 @@ class RecordHistory:
             changes.append(found)
             if len(changes) > limit:
                 break
+        damage = self._search.damage or self._entries.damage
+        if not changes and damage is not None:
+            raise damage
         if not changes:
             known = "; ".join(dict.fromkeys([*self.problems, self._some_keys()]))
             raise UnknownRecordError(
@@ -121,7 +127,7 @@ class RecordHistory:
             for number, (entry, change) in enumerate(changes[:limit])
         ]
         ended = self._ended if len(changes) <= limit else ""
-        return Found(self._table, self._key, versions, ended, self.problems)
+        return Found(self._table, self._key, versions, ended, self.problems, str(damage) if damage is not None else "")
 
     def _check_table(self) -> None:
         """Raise `UnknownRecordError` when the version that decided last has no such table, and no earlier one had."""

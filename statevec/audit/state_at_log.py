@@ -130,7 +130,17 @@ class RecordedLog(JournalReader):
 
     @cached_property
     def newest_sequence(self) -> int:
-        """Of the last entry, 0 when there is none. Raises `JournalDamagedError` where durable bytes are not whole."""
+        """Of the last entry, 0 when there is none.
+
+        Raises `JournalDamagedError` where durable bytes are not whole, `SegmentProblemError` where a segment does not
+        fit: which entry was the last is not known then.
+        """
+        if self._problem is not None:
+            raise self._problem
+        return self._newest_at_hand
+
+    @cached_property
+    def _newest_at_hand(self) -> int:
         if not self.segments:
             return 0
         cursor = self._cursor_in_last_unit(NO_LIMIT)
@@ -143,9 +153,9 @@ class RecordedLog(JournalReader):
         try:
             return super().find(sequence)
         except SequenceNotFoundError as error:
-            if self._problem is not None and sequence > self.newest_sequence:
+            if self._problem is not None and sequence > self._newest_at_hand:
                 raise self._problem from error
-            raise SequenceNotFoundError(sequence, self.first_sequence, self.newest_sequence) from error
+            raise SequenceNotFoundError(sequence, self.first_sequence, self._newest_at_hand) from error
 
 
 def _cut(segment: StoredSegment, end: int) -> StoredSegment:

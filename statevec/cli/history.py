@@ -1,6 +1,7 @@
 """`statevec history`: the versions of one record, newest first, and what caused each.
 
-Reads only, without a lock. As JSON it prints one object.
+Reads only, without a lock. As JSON it prints one object. Exit status 1 where the journal is damaged on the way: then
+versions may be missing, and it says where.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     "--cold", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Directory with the cold segments."
 )
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def history(table: str, key: str, directory: Path, limit: int, cold: Path | None, form: str) -> None:
+@click.pass_context
+def history(
+    context: click.Context, table: str, key: str, directory: Path, limit: int, cold: Path | None, form: str
+) -> None:
     """Show the versions of record KEY in TABLE, newest first: when, who decided, what arrived, what changed."""
 
     from statevec.audit.record_history import RecordHistory
@@ -41,11 +45,14 @@ def history(table: str, key: str, directory: Path, limit: int, cold: Path | None
     found = RecordHistory(open_instance(directory), table, _number(key), cold).find(limit)
     if form == "json":
         echo_json(found.to_dict())
-        return
-    for line in _lines(found, limit, directory):
-        echo(line)
-    for problem in found.problems:
-        echo(f"warning: {problem}", err=True)
+    else:
+        for line in _lines(found, limit, directory):
+            echo(line)
+        for problem in found.problems:
+            echo(f"warning: {problem}", err=True)
+    if found.damage:
+        echo(f"error: versions may be missing here: {found.damage}", err=True)
+        context.exit(1)
 
 
 def _number(key: str) -> int:

@@ -62,9 +62,11 @@ def journal(
     if count is not None and (first is not None or last is not None):
         raise click.UsageError("--last goes with neither --from nor --to")
     instance = open_instance(directory)
-    segments, _ = contiguous_segments(instance.journal_directory, instance.genesis.unit)
+    segments, problem = contiguous_segments(instance.journal_directory, instance.genesis.unit)
     archived = list_cold_segments(cold, instance.instance_id) if cold is not None else []
     reader = JournalReader(instance.journal_directory, instance.genesis.unit, join_segments(archived, segments))
+    if problem is not None and not reader.segments:
+        raise problem
     decoders = _Decoders(instance)
     if count is not None:
         first = max(1, reader.last_sequence() - count + 1)
@@ -101,7 +103,10 @@ class _Decoders:
 
 
 def _selected(reader: JournalReader, first: int | None, last: int | None, kind: str | None) -> Iterator[Entry]:
-    if not reader.segments or (first is not None and first > reader.last_sequence()):
+    if not reader.segments:
+        return
+    if first is not None and first > reader.last_sequence():
+        reader.judge(reader.last_cursor())  # nothing behind the last whole entry, unless that is where damage begins
         return
     for entry in reader.entries(sequence=first):
         if last is not None and entry.sequence > last:

@@ -190,6 +190,8 @@ class JournalReader:
     def find(self, sequence: int) -> int:
         """Position of an entry by its sequence. Raises `SequenceNotFoundError`, `JournalDamagedError`."""
         first = self.first_entry_of_unit(self.first_position) if self.segments else None
+        if first is None and self.segments:
+            self.judge(make_cursor(self.first_position, self.unit))
         if first is None or sequence < first.sequence:
             raise SequenceNotFoundError(sequence, first.sequence if first else 0, 0)
         cursor = self._cursor_in_last_unit(sequence)
@@ -216,10 +218,34 @@ class JournalReader:
 
     def last_sequence(self) -> int:
         """Sequence of the last whole entry, 0 when there is none."""
-        if not self.segments:
-            return 0
+        return self.last_cursor().load_i64(layout.SEQUENCE) if self.segments else 0
+
+    def last_cursor(self) -> Region:
+        """A cursor behind the last whole entry; `judge` says whether that is the journal's end."""
         cursor = self._cursor_in_last_unit(NO_LIMIT)
         while (segment := self.segment_at(cursor.load_i64(layout.POSITION))) is not None:
             if walk(self.region(segment), segment.first, cursor) != END_OF_RANGE:
                 break
-        return cursor.load_i64(layout.SEQUENCE)
+        return cursor
+
+    def damage_between(self, start: int, end: int) -> JournalDamagedError | None:
+        """What `judge` says of the first entry that is not whole from position `start` on, where one begins, to `end`.
+
+        Every hash on the way is checked.
+        """
+        cursor = make_cursor(start, self.unit, end)
+        while (position := cursor.load_i64(layout.POSITION)) < end:
+            segment = self.segment_at(position)
+            if segment is None:
+                return None
+            if walk(self.region(segment), segment.first, cursor) != END_OF_RANGE:
+                break
+        else:
+            return None
+        if cursor.load_i64(layout.SEQUENCE) == 0 and start > self.first_position:
+            return self.damage_between(max((start - self.unit) & -self.unit, self.first_position), end)
+        try:
+            self.judge(cursor)
+        except JournalDamagedError as error:
+            return error
+        return None

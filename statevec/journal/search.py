@@ -9,6 +9,7 @@
 Invariants
     A find names an entry whose frame is sound; read it with `JournalReader.read`, which checks its hash.
     `forward` ends where what was written ends, or raises `JournalDamagedError` where durable bytes are damaged.
+    `backward` goes on below damage: `damage` is then the lowest one that it passed. Every hash on its way is checked.
 
 Private memory. A crash leaves nothing.
 """
@@ -25,7 +26,7 @@ from statevec.journal import reader_layout
 from statevec.journal import search_layout as layout
 from statevec.journal.column_plan import describe_schema
 from statevec.journal.decode import own_schema
-from statevec.journal.errors import JournalError
+from statevec.journal.errors import JournalDamagedError, JournalError
 from statevec.journal.reader import JournalReader, make_cursor
 from statevec.journal.reader_kernels import END_OF_RANGE
 from statevec.journal.search_kernels import NO_ROOM, UNKNOWN_VERSION, search
@@ -74,6 +75,7 @@ class Search:
         self._reader = reader
         self._needles_of = needles_of
         self._used = 0
+        self.damage: JournalDamagedError | None = None
         self._block = Region.allocate(layout.FINDS_AT + room * layout.FIND_SIZE)
         self._block.store_i64(layout.ROOM, room)
         describe_schema(self._block, layout.OWN_SCHEMA, own_schema())
@@ -131,7 +133,7 @@ class Search:
     def backward(self, before: int, down_to: int = 0) -> Find | None:
         """The last find in entries that begin before position `before` and not below `down_to`, None without one.
 
-        Units that are damaged are passed over: what is there of them was searched.
+        Units that are damaged are passed over: what is there of them was searched, and `damage` says so.
         """
         self._block.store_i64(layout.KEEP_LAST, 1)
         unit, start = self._reader.unit, max(down_to, self._reader.first_position)
@@ -139,6 +141,7 @@ class Search:
         while before > start:
             self._block.store_i64(layout.FOUND, 0)
             self._run(make_cursor(max(low, start), unit, before))
+            self.damage = self._reader.damage_between(max(low, start), before) or self.damage
             if self._block.load_i64(layout.FOUND):
                 return self._finds()[0]
             before, low = low, low - unit

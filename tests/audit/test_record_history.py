@@ -115,6 +115,74 @@ def test_what_was_taken_away_is_said_and_found_in_cold_segments(tmp_path: Path) 
     assert [each.entry.sequence for each in whole.versions] == [last, 3, 2]
 
 
+def damaged(tmp_path: Path) -> tuple[RecordedHistory, list[int]]:
+    """A history of position 1 over three units, and the sequences of its quotes: the last two are in one unit."""
+    recorded = RecordedHistory(tmp_path / "instance")
+    sequences = []
+    for price in (100, 101, 102, 103):
+        recorded.quote(1, price)
+        sequences.append(recorded.execution.sequence)
+        unit = len(recorded.content) >> 20
+        while price < 102 and len(recorded.content) >> 20 == unit:
+            recorded.append(COMMAND, bytes(16_000), source=1)
+    for _ in range(3):
+        recorded.append(COMMAND, bytes(64), source=1)  # so all quotes were seen durable
+    recorded.write()
+    return recorded, sequences
+
+
+def flip(recorded: RecordedInstance, sequence: int, offset: int) -> int:
+    """Flip a bit at an offset of an entry; gives its position."""
+    reader = JournalReader(recorded.instance.journal_directory)
+    position = reader.find(sequence)
+    segment = reader.segment_at(position)
+    assert segment is not None
+    with open(segment.path, "r+b") as file:
+        file.seek(position - segment.first + offset)
+        byte = file.read(1)[0]
+        file.seek(position - segment.first + offset)
+        file.write(bytes([byte ^ 1]))
+    return position
+
+
+@pytest.mark.parametrize("offset", [0, 100], ids=["in the frame", "behind the frame"])
+@pytest.mark.parametrize("quote", [0, 1, 2, 3])
+def test_damage_is_said_where_it_hides_versions(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], quote: int, offset: int
+) -> None:
+    recorded, sequences = damaged(tmp_path)
+    position = flip(recorded, sequences[quote], offset)
+    capfd.readouterr()
+    for form in ("table", "json"):
+        arguments = ["history", "positions", "1", "--instance", str(recorded.instance.directory), "--format", form]
+        assert run_command(arguments) == 1
+        said = capfd.readouterr().err
+        assert f"position={position} sequence={sequences[quote]}" in said, said
+
+
+def test_a_segment_that_was_cut_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recorded, _ = damaged(tmp_path)
+    segment = list_segments(recorded.instance.journal_directory)[0].path
+    with open(segment, "r+b") as file:
+        file.truncate(segment.stat().st_size - 4096)
+    at = ["--instance", str(recorded.instance.directory)]
+    for command in (
+        ["history", "positions", "1"],
+        ["why", "1:3:0"],
+        ["why", "7"],
+        ["explain", "3"],
+        ["state"],
+        ["state", "--at", "3"],
+        ["diff", "1", "3"],
+        ["journal"],
+        ["journal", "--from", "2"],
+        ["journal", "--last", "2"],
+    ):
+        capfd.readouterr()
+        assert run_command([*command, *at]) == 1, command
+        assert "segment was cut: size=" in capfd.readouterr().err, command
+
+
 def test_the_command_says_what_changed_and_because_of_what(
     tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
