@@ -10,6 +10,7 @@ Invariants
 
 Who writes and who reads
     One projector writes; DuckDB lets no other process open the file meanwhile. Anybody reads it while none does.
+    A statement on a connection for reading reaches no other file, and loads no code (`CONFINED`).
 
 A crash leaves what was committed last: DuckDB's own log (`FILE.wal`) sees to it.
 """
@@ -35,6 +36,11 @@ CREATE_DECIDERS = (
     "logic_version BIGINT, name VARCHAR, version VARCHAR, content_hash VARCHAR)"
 )
 CREATE_GAPS = "CREATE TABLE gaps (logic_version BIGINT, first_sequence BIGINT, reason VARCHAR)"
+CONFINED = {
+    "enable_external_access": False,  # COPY, EXPORT, ATTACH, INSTALL, LOAD, read_text, glob and their like
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 
 class ProjectionError(Exception):
@@ -61,13 +67,18 @@ def duckdb() -> ModuleType:
 
 
 def connect(path: Path, *, read_only: bool) -> Any:
-    """A connection to the DuckDB file. Raises `ProjectionError`: no such file, none of DuckDB's, in use."""
+    """A connection to the DuckDB file. One for reading is confined to it: see `CONFINED`, which no statement undoes.
+
+    Raises `ProjectionError`: no such file, none of DuckDB's, in use.
+    """
     module = duckdb()
     if read_only and not path.exists():
         raise ProjectionError(f"there is no projection {path}: make one with statevec project")
     try:
-        connection = module.connect(str(path), read_only=read_only)
+        connection = module.connect(str(path), read_only=read_only, config=CONFINED if read_only else {})
         connection.execute("SET TimeZone = 'UTC'")
+        if read_only:
+            connection.execute("SET lock_configuration = true")
     except module.Error as error:
         raise ProjectionError(f"projection cannot be opened: {path}: {error}") from error
     return connection

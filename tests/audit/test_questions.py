@@ -15,7 +15,7 @@ from statevec.audit.questions import Answer, QuestionError, ask, question, quest
 from statevec.cli.main import run_command
 from statevec.journal.entry_layout import SENT_NS
 from statevec.roles.projector import Projector
-from statevec.roles.projector_database import ProjectionError
+from statevec.roles.projector_database import ProjectionError, ProjectionFile
 from tests.audit.decoded_history import DecodedHistory
 from tests.snapshot.histories import RecordedHistory, desk_history, hedge_history
 
@@ -117,6 +117,50 @@ def test_the_command_projects_what_is_missing_and_asks(
 def test_a_file_that_is_no_projection_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectionError, match="there is no projection"):
         ask(tmp_path / "none", "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY deciders TO '{0}/copied.csv'",
+        "EXPORT DATABASE '{0}/exported'",
+        "ATTACH '{0}/attached.duckdb'",
+        "ATTACH '{0}/other.duckdb' (READ_ONLY)",
+        "INSTALL httpfs",
+        "LOAD '{0}/code.duckdb_extension'",
+        "SELECT * FROM read_text('{0}/secret.csv')",
+        "SELECT * FROM read_csv('{0}/secret.csv')",
+        "SELECT * FROM '{0}/secret.csv'",
+        "SELECT * FROM glob('{0}/*')",
+        "SET enable_external_access = true",
+        "RESET enable_external_access",
+        "SET lock_configuration = false",
+        "SET temp_directory = '{0}/elsewhere'",
+        "CALL enable_logging(storage = 'file', storage_path = '{0}/logs')",
+        "SELECT 1; COPY deciders TO '{0}/second.csv'",
+        "DELETE FROM deciders",
+    ],
+)
+def test_a_question_reaches_nothing_but_the_projection(tmp_path: Path, statement: str) -> None:
+    file = tmp_path / "history.duckdb"
+    for made in (file, tmp_path / "other.duckdb"):
+        ProjectionFile(made, "0123456789abcdef").close()
+    (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "code.duckdb_extension").write_bytes(b"no code")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    refused = r"(?s)operations are disabled|disabled through configuration|has been locked|read-only mode"
+    with pytest.raises(QuestionError, match=refused) as error:
+        ask(file, statement.format(tmp_path))
+    assert "; tables: " not in str(error.value)  # no table was looked for in vain
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("nothing", ["", " ;", "-- SELECT 1"])
+def test_a_question_without_a_statement_is_refused(tmp_path: Path, nothing: str) -> None:
+    file = tmp_path / "history.duckdb"
+    ProjectionFile(file, "0123456789abcdef").close()
+    with pytest.raises(QuestionError, match="the question has no statement: query="):
+        ask(file, nothing)
 
 
 def test_a_table_has_numbers_to_the_right() -> None:
