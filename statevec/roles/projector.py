@@ -49,7 +49,7 @@ from statevec.journal.entry_view import Entry
 from statevec.journal.errors import SequenceNotFoundError
 from statevec.journal.reader import NO_LIMIT, JournalReader, chain_cursor, make_cursor
 from statevec.journal.segments import contiguous_segments
-from statevec.roles.projector_database import ProjectionError, ProjectionFile, arrow_rows
+from statevec.roles.projector_database import ProjectionError, ProjectionFile, arrow_rows, check_projection
 from statevec.roles.projector_parquet import ParquetFiles
 from statevec.roles.projector_tables import Projected, tables_for
 
@@ -108,7 +108,12 @@ class Projector:
         self.progress = Progress()
 
     def rebuild(self) -> None:
-        """Forget the file, and all Parquet files: begin at the first entry again."""
+        """Forget the file, and all Parquet files: begin at the first entry again.
+
+        Raises `ProjectionError` for a file that is no projection: it is not ours to remove.
+        """
+        if self._path.exists():
+            check_projection(self._path)
         for name in (self._path, self._path.with_name(self._path.name + ".wal")):
             name.unlink(missing_ok=True)
         if self._parquet is not None:

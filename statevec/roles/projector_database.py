@@ -84,6 +84,17 @@ def connect(path: Path, *, read_only: bool) -> Any:
     return connection
 
 
+def check_projection(path: Path) -> None:
+    """Raise `ProjectionError` unless the file at `path` is a projection, of whatever instance or format, or empty."""
+    connection = connect(path, read_only=True)
+    try:
+        names = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    finally:
+        connection.close()
+    if names and "projector" not in names:
+        raise ProjectionError(f"not a projection of statevec: {path} has tables {', '.join(sorted(names))}")
+
+
 def read_cursor(connection: Any, path: Path) -> ProjectionCursor | None:
     """How far the projection is, None in a file without tables. Raises `ProjectionError` for a file of something
     else.

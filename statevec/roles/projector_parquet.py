@@ -12,6 +12,7 @@ The projector writes, one process at a time. A crash leaves files that the next 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from statevec.journal.column_arrow import arrow
 from statevec.journal.disk import make_directories, remove, rename, sync_directory
 
 SUFFIX = ".parquet"
+FILE_NAME = re.compile(r"(\d{20})-\d{20}\.parquet")
 
 
 class ParquetFiles:
@@ -32,7 +34,8 @@ class ParquetFiles:
     def remove_after(self, sequence: int) -> None:
         """Remove the files of transactions behind that sequence."""
         for path in self._directory.glob(f"*/*{SUFFIX}"):
-            if int(path.name.split("-")[0]) > sequence:
+            named = FILE_NAME.fullmatch(path.name)  # others are not ours
+            if named is not None and int(named[1]) > sequence:
                 remove(path)
 
     def write(self, tables: Mapping[str, Any], first: int, last: int) -> None:

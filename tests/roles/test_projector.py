@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,25 @@ def test_only_what_is_released_is_projected(tmp_path: Path, seed: int) -> None:
     finally:
         log.unlink()
         log.close()
+
+
+def test_a_rebuild_removes_nothing_but_a_projection(tmp_path: Path, seed: int) -> None:
+    recorded = desk_history(tmp_path, seed)
+    text, other = tmp_path / "note.txt", tmp_path / "other.duckdb"
+    text.write_text("not ours\n")
+    with closing(duckdb.connect(str(other))) as connection:
+        connection.execute("CREATE TABLE mine (number INTEGER)")
+    tables = tmp_path / "parquet" / "entries"
+    tables.mkdir(parents=True)
+    for name in ("x.parquet", "12-a.parquet"):
+        (tables / name).write_text("not ours either\n")
+    for file in (text, other):
+        kept = file.read_bytes()
+        with pytest.raises(ProjectionError):
+            Projector(recorded.instance, file, parquet=tmp_path / "parquet").rebuild()
+        assert file.read_bytes() == kept
+    Projector(recorded.instance, tmp_path / "new.duckdb", parquet=tmp_path / "parquet").rebuild()
+    assert sorted(path.name for path in tables.iterdir()) == ["12-a.parquet", "x.parquet"]
 
 
 def test_a_cursor_that_disagrees_with_the_log_is_refused_until_a_rebuild(tmp_path: Path, seed: int) -> None:
