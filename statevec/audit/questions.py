@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from statevec.journal.plain_text import line_text, value_text
+from statevec.journal.plain_text import line_text
 from statevec.roles.projector_database import ProjectionError, connect, duckdb, read_cursor
 
 
@@ -104,7 +104,7 @@ def plain(value: Any) -> Any:
 def table_lines(answer: Answer) -> Iterator[str]:
     """An answer as a table for people: numbers to the right, the rest to the left."""
     names = [line_text(name) for name in answer.names]
-    cells = [["-" if value is None else value_text(str(plain(value))) for value in row] for row in answer.rows]
+    cells = [["-" if value is None else line_text(str(plain(value))) for value in row] for row in answer.rows]
     widths = [max(len(name), *(len(row[at]) for row in cells)) if cells else len(name) for at, name in enumerate(names)]
     numeric = [
         all(isinstance(row[at], (int, float, Decimal, type(None))) for row in answer.rows) for at in range(len(widths))

@@ -29,6 +29,7 @@ from statevec.ipc.log import LogError, attach_log, released_position
 from statevec.ipc.segment import SegmentError
 from statevec.journal.column_layout import OUTPUTS
 from statevec.journal.entry_view import Entry, Output
+from statevec.journal.reader import NO_LIMIT
 from statevec.journal.search import Find, Needles, Search
 from statevec.roles.cursor import CursorError, read_cursor
 
@@ -106,6 +107,8 @@ class OutputHistory:
         return self._answer(entry, output, field or "", finds, complete)
 
     def _by_identity(self, epoch: int, sequence: int, index: int) -> tuple[Entry, Output]:
+        if not 1 <= sequence <= NO_LIMIT:
+            raise UnknownOutputError(f"no such output: a sequence is 1 to {NO_LIMIT}: sequence={sequence}")
         entry = self._entries.at(sequence)
         outputs = entry.outputs()
         if entry.epoch != epoch:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from statevec.cli.interruptible import interruptible
+from statevec.cli.parameters import SEQUENCE
 
 if TYPE_CHECKING:
     from statevec.demo.backtest_task import Market, Recorded, Result, Task
@@ -46,7 +47,7 @@ def duration_ns(text: str) -> int:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Instance: its journal where no ticks are given, and its store for NAME@VERSION.",
 )
-@click.option("--to", "last", type=click.IntRange(1), help="Over a journal: last sequence.")
+@click.option("--to", "last", type=SEQUENCE, help="Over a journal: last sequence.")
 @click.option(
     "--set", "texts", multiple=True, metavar="NAME=VALUE,…", help="Values to try; FIRST:LAST:STEP is a range."
 )

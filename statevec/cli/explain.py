@@ -12,6 +12,7 @@ import click
 
 from statevec.cli.echo import echo_json
 from statevec.cli.explain_format import Page, console, progress_line
+from statevec.cli.parameters import STATE_SEQUENCE
 
 INSTANCE = click.option(
     "--instance",
@@ -27,7 +28,7 @@ FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), d
 
 
 @click.command()
-@click.argument("sequence", type=int)
+@click.argument("sequence", type=STATE_SEQUENCE)
 @INSTANCE
 @COLD
 @FORMAT

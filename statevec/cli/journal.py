@@ -16,6 +16,7 @@ import click
 from statevec.audit.entry_words import fields_text, message_text
 from statevec.audit.verify import Verification, verify_instance
 from statevec.cli.echo import echo, echo_json
+from statevec.cli.parameters import SEQUENCE
 from statevec.engine.deciders import deciders
 from statevec.engine.instance import Instance, open_instance
 from statevec.engine.plugin.decoding import decoder_for
@@ -43,9 +44,9 @@ KINDS = [name for kind, name in ENTRY_KINDS.items() if kind != PADDING]
 
 @click.command()
 @INSTANCE
-@click.option("--from", "first", type=click.IntRange(1), help="First sequence; by default the first there is.")
-@click.option("--to", "last", type=click.IntRange(1), help="Last sequence; by default the last there is.")
-@click.option("--last", "count", type=click.IntRange(1), help="Only that many entries, the last ones.")
+@click.option("--from", "first", type=SEQUENCE, help="First sequence; by default the first there is.")
+@click.option("--to", "last", type=SEQUENCE, help="Last sequence; by default the last there is.")
+@click.option("--last", "count", type=SEQUENCE, help="Only that many entries, the last ones.")
 @click.option("--kind", type=click.Choice(KINDS), help="Only entries of this kind.")
 @COLD
 @FORMAT

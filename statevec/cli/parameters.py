@@ -7,6 +7,12 @@ from typing import Any
 
 import click
 
+SEQUENCE_MAX = (1 << 63) - 1
+SEQUENCE = click.IntRange(1, SEQUENCE_MAX)
+"""The sequence of an entry."""
+STATE_SEQUENCE = click.IntRange(max=SEQUENCE_MAX)
+"""A sequence where the command itself refuses 0 and less, and says what there is."""
+
 
 class FiniteRange(click.FloatRange):
     """A number within limits; neither nan, which no limit keeps out, nor an infinity."""

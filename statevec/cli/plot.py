@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from statevec.cli.echo import echo
-from statevec.cli.parameters import FiniteRange
+from statevec.cli.parameters import SEQUENCE, FiniteRange
 
 if TYPE_CHECKING:
     from statevec.audit.journal_columns import Journal
@@ -23,13 +23,11 @@ SUFFIXES = (".png", ".html")
 @click.argument("kinds", nargs=-1, required=True, type=click.Choice(KINDS), metavar="latency|throughput|exposure|lag …")
 @click.option("--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="FILE.png or FILE.html.")
-@click.option("--from", "first", type=click.IntRange(1), help="First sequence.")
-@click.option("--to", "last", type=click.IntRange(1), help="Last sequence.")
+@click.option("--from", "first", type=SEQUENCE, help="First sequence.")
+@click.option("--to", "last", type=SEQUENCE, help="Last sequence.")
 @click.option("--cold", type=click.Path(exists=True, file_okay=False), help="Directory of the archived segments.")
 @click.option("--instrument", type=int, help="For exposure; by default the one with the most changes.")
-@click.option(
-    "--around", type=click.IntRange(1), help="For lag: a sequence; by default the last cutover or new leader."
-)
+@click.option("--around", type=SEQUENCE, help="For lag: a sequence; by default the last cutover or new leader.")
 @click.option(
     "--width", type=click.IntRange(1, 1_000_000), default=2_000, show_default=True, help="For lag: entries each way."
 )

@@ -83,9 +83,9 @@ def _project(directory: Path, file: Path) -> None:
 
 
 def _cell(value: Any) -> Any:
-    from statevec.journal.plain_text import value_text
+    from statevec.journal.plain_text import line_text
 
-    return value_text(value) if isinstance(value, str) else value
+    return line_text(value) if isinstance(value, str) else value
 
 
 def _print(answer: Answer, form: str) -> None:

@@ -13,6 +13,7 @@ import click
 from statevec.cli.echo import echo_json
 from statevec.cli.explain import COLD, FORMAT, INSTANCE
 from statevec.cli.explain_format import Page, console, pairs, progress_line, value_text
+from statevec.cli.parameters import STATE_SEQUENCE
 
 if TYPE_CHECKING:
     from statevec.audit.state_diff import RecordDiff, StateDiff
@@ -31,7 +32,7 @@ def _print_json(found: Any) -> None:
 @click.command(context_settings={"ignore_unknown_options": True})  # a key may be negative
 @click.argument("table", required=False)
 @click.argument("key", required=False)
-@click.option("--at", "sequence", type=int, help="After this entry; without it after the last one.")
+@click.option("--at", "sequence", type=STATE_SEQUENCE, help="After this entry; without it after the last one.")
 @INSTANCE
 @COLD
 @ENGINE
@@ -84,8 +85,8 @@ def state(
 
 
 @click.command()
-@click.argument("first", type=int)
-@click.argument("last", type=int)
+@click.argument("first", type=STATE_SEQUENCE)
+@click.argument("last", type=STATE_SEQUENCE)
 @click.argument("table", required=False)
 @INSTANCE
 @COLD

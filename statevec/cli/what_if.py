@@ -14,6 +14,7 @@ import click
 from statevec.cli.echo import echo_json
 from statevec.cli.explain import COLD, FORMAT, INSTANCE
 from statevec.cli.explain_format import Page, console, progress_line, value_text
+from statevec.cli.parameters import STATE_SEQUENCE
 
 if TYPE_CHECKING:
     from statevec.audit.what_if import LineDifference, Outcome, WhatIf
@@ -25,7 +26,7 @@ NOTES_AT = 12
 
 
 @click.command("what-if")
-@click.argument("sequence", type=int)
+@click.argument("sequence", type=STATE_SEQUENCE)
 @click.option("--input", "inputs", multiple=True, metavar="FIELD=VALUE", help="Another value of an input's field.")
 @click.option(
     "--state", "states", multiple=True, metavar="TABLE[KEY].FIELD=VALUE", help="Another value in the state before it."

@@ -193,7 +193,7 @@ class JournalReader:
         if first is None and self.segments:
             self.judge(make_cursor(self.first_position, self.unit))
         if first is None or sequence < first.sequence:
-            raise SequenceNotFoundError(sequence, first.sequence if first else 0, 0)
+            raise SequenceNotFoundError(sequence, first.sequence if first else 0, self.last_sequence() if first else 0)
         cursor = self._cursor_in_last_unit(sequence)
         while (segment := self.segment_at(cursor.load_i64(layout.POSITION))) is not None:
             offset = walk_to(self.region(segment), segment.first, cursor, sequence)

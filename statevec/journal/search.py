@@ -9,7 +9,8 @@
 Invariants
     A find names an entry whose frame is sound; read it with `JournalReader.read`, which checks its hash.
     `forward` ends where what was written ends, or raises `JournalDamagedError` where durable bytes are damaged.
-    `backward` goes on below damage: `damage` is then the lowest one that it passed. Every hash on its way is checked.
+    `backward` goes on below damage: `damage` is then the lowest one that it passed.
+    Every hash on the way is checked in both.
 
 Private memory. A crash leaves nothing.
 """
@@ -128,6 +129,9 @@ class Search:
         complete = self._run(cursor)
         if complete:
             self._reader.judge(cursor)
+            damage = self._reader.damage_between(position, cursor.load_i64(reader_layout.POSITION))
+            if damage is not None:
+                raise damage
         return self._finds(), complete
 
     def backward(self, before: int, down_to: int = 0) -> Find | None:

@@ -160,6 +160,37 @@ def test_damage_is_said_where_it_hides_versions(
         assert f"position={position} sequence={sequences[quote]}" in said, said
 
 
+def test_why_says_damage_that_may_hide_what_came_later(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recorded, sequences = damaged(tmp_path)
+    position = flip(recorded, sequences[2], 100)
+    capfd.readouterr()
+    assert run_command(["why", f"1:{sequences[1]}:0", "--instance", str(recorded.instance.directory)]) == 1
+    assert f"position={position} sequence={sequences[2]}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [1 << 63, 1 << 64, 1 << 200])
+def test_a_sequence_beyond_63_bits_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str], number: int) -> None:
+    recorded = RecordedHistory(tmp_path / "instance")
+    recorded.write()
+    at = ["--instance", str(recorded.instance.directory)]
+    for command in (
+        ["explain", f"{number}", *at],
+        ["state", "--at", f"{number}", *at],
+        ["diff", f"{number}", "1", *at],
+        ["diff", "1", f"{number}", *at],
+        ["what-if", f"{number}", *at],
+        ["why", f"1:{number}:0", *at],
+        ["journal", "--from", f"{number}", *at],
+        ["journal", "--to", f"{number}", *at],
+        ["plot", "lag", "--around", f"{number}", *at],
+        ["plot", "latency", "--from", f"{number}", *at],
+        ["backtest", "desk.py", "--to", f"{number}"],
+    ):
+        capfd.readouterr()
+        assert run_command(command) in (1, 2), command
+        assert "9223372036854775807" in capfd.readouterr().err, command
+
+
 def test_a_segment_that_was_cut_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     recorded, _ = damaged(tmp_path)
     segment = list_segments(recorded.instance.journal_directory)[0].path

@@ -74,6 +74,8 @@ def test_what_is_no_output_is_refused_with_what_there_is(tmp_path: Path, seed: i
         ("first", "epoch:sequence:index"),
         (f"2:{silent}:0", "is of epoch=1"),
         (f"1:{silent}:0", "has 0 outputs"),
+        ("1:0:0", f"a sequence is 1 to {(1 << 63) - 1}: sequence=0"),
+        (f"1:{1 << 64}:0", "a sequence is 1 to"),
         ("5", "no output carries order_id=5"),
     ):
         with pytest.raises(UnknownOutputError, match=words):
