@@ -78,7 +78,7 @@ def examine_journal(instance: Instance, led: bool) -> list[Finding]:
     except JournalDamagedError as error:
         return [*findings, problem(str(error), where, "restore that segment file from a copy; nothing was changed")]
     except (JournalError, OSError) as error:
-        remedy = "move what does not belong there out of the directory, or restore what is missing from a copy"
+        remedy = "restore what is cut or missing from a copy; what does not belong there, move out of the directory"
         return [*findings, problem(str(error), where, remedy)]
     findings.append(fine(f"entries up to {end.sequence}, position {end.position}, are whole", where))
     if not led and end.used > end.position:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import signal
 import threading
 
@@ -33,6 +34,8 @@ def alarms(instance: str, command: str | None, config: str | None, once: bool) -
             raise click.BadParameter(f"{error}: {command!r}", param_hint="--run") from None
         if not all(words) or not words:
             raise click.BadParameter(f"names no program: {command!r}", param_hint="--run")
+        if shutil.which(words[0]) is None:
+            raise click.BadParameter(f"no such program: {words[0]!r}", param_hint="--run")
         limits = replace(limits, command=words)
     opened = open_instance(instance)
     stop = threading.Event()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from statevec.cli.interruptible import interruptible
-from statevec.cli.parameters import SEQUENCE
+from statevec.cli.parameters import SEQUENCE, OutputPath
 
 if TYPE_CHECKING:
     from statevec.demo.backtest_task import Market, Recorded, Result, Task
@@ -58,7 +58,7 @@ def duration_ns(text: str) -> int:
 @click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), help="Processes; by default as many as there are cores.")
 @click.option("--sort", "by", metavar="FIGURE", help="Best runs of that figure first; its best and worst are marked.")
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="FILE.png or FILE.html.")
+@click.option("--plot", "picture", type=OutputPath(dir_okay=False), help="FILE.png or FILE.html.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def backtest(
     plugins: tuple[str, ...],

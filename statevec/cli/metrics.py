@@ -40,5 +40,9 @@ def metrics(instance: str, port: int, address: str, once: bool) -> None:
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        echo(f"http://{address}:{exporter.serve(address, port)}/metrics")
+        try:
+            port = exporter.serve(address, port)
+        except OSError as error:
+            raise click.BadParameter(f"{address}:{port}: {error.strerror}", param_hint="--port") from None
+        echo(f"http://{address}:{port}/metrics")
         stop.wait()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import click
+
+from statevec.engine.instance import INSTANCE_FILE
 
 SEQUENCE_MAX = (1 << 63) - 1
 SEQUENCE = click.IntRange(1, SEQUENCE_MAX)
@@ -22,3 +26,18 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{value} is no finite number", param, ctx)
         return found
+
+
+class OutputPath(click.Path):
+    """Where a command writes: no symbolic link, and nothing inside an instance's directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_symlink():
+            self.fail(f"{path} is a symbolic link: name what it points to", param, ctx)
+        for folder in path.resolve().parents:
+            if (folder / INSTANCE_FILE).is_file():
+                self.fail(
+                    f"{path} lies in the instance {folder}, where only the engine and its tools write", param, ctx
+                )
+        return path

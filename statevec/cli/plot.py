@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from statevec.cli.echo import echo
-from statevec.cli.parameters import SEQUENCE, FiniteRange
+from statevec.cli.parameters import SEQUENCE, FiniteRange, OutputPath
 
 if TYPE_CHECKING:
     from statevec.audit.journal_columns import Journal
@@ -22,7 +22,7 @@ SUFFIXES = (".png", ".html")
 @click.command()
 @click.argument("kinds", nargs=-1, required=True, type=click.Choice(KINDS), metavar="latency|throughput|exposure|lag …")
 @click.option("--instance", required=True, type=click.Path(exists=True, file_okay=False), help="Instance directory.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="FILE.png or FILE.html.")
+@click.option("--out", required=True, type=OutputPath(dir_okay=False), help="FILE.png or FILE.html.")
 @click.option("--from", "first", type=SEQUENCE, help="First sequence.")
 @click.option("--to", "last", type=SEQUENCE, help="Last sequence.")
 @click.option("--cold", type=click.Path(exists=True, file_okay=False), help="Directory of the archived segments.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from statevec.cli.echo import echo, echo_json
+from statevec.cli.parameters import OutputPath
 
 if TYPE_CHECKING:
     from statevec.roles.projector import Progress
@@ -27,11 +28,11 @@ PROGRESS_SECONDS = 0.5
     type=click.Path(path_type=Path, file_okay=False),
     help="The instance's directory.",
 )
-@click.option("--into", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The DuckDB file.")
+@click.option("--into", "file", required=True, type=OutputPath(dir_okay=False), help="The DuckDB file.")
 @click.option(
     "--follow", is_flag=True, help="Go on until interrupted; while it has caught up, others can read the file."
 )
-@click.option("--parquet", type=click.Path(path_type=Path, file_okay=False), help="Write Parquet files there too.")
+@click.option("--parquet", type=OutputPath(file_okay=False), help="Write Parquet files there too.")
 @click.option("--rebuild", is_flag=True, help="Forget what the file has, begin at the first entry.")
 @click.option(
     "--cold", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Directory with the cold segments."

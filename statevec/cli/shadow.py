@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from statevec.cli.echo import echo_json
+from statevec.cli.parameters import OutputPath
 
 if TYPE_CHECKING:
     from statevec.roles.shadow_report import ShadowReport
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--until-caught-up", is_flag=True, help="End when nothing more is there, instead of following.")
 @click.option("--core", type=click.IntRange(0), help="Run on this processor core.")
 @click.option("--tier", type=click.Choice(["compiled", "interpreted"]), default="compiled", show_default=True)
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to sign off.")
+@click.option("--html", "page", type=OutputPath(dir_okay=False), help="Write a page to sign off.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
 def shadow(

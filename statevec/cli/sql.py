@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from statevec.cli.echo import echo, echo_json
+from statevec.cli.parameters import OutputPath
 
 if TYPE_CHECKING:
     from statevec.audit.questions import Answer
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Project what is missing of this instance first; without --into into a file for this question alone.",
 )
-@click.option("--into", "file", type=click.Path(path_type=Path, dir_okay=False), help="The DuckDB file.")
+@click.option("--into", "file", type=OutputPath(dir_okay=False), help="The DuckDB file.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def sql(
     query: str | None,

@@ -17,11 +17,14 @@ import ast
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from statevec.engine.plugin.errors import PluginError
 
+FILES_MAX = 1_000
+BYTES_MAX = 16 << 20
 ROOT_DECORATORS = ("on", "on_timer", "invariant", "migrate")
 """Decorators of functions that the engine calls; their first argument is the transaction."""
 
@@ -64,13 +67,24 @@ class PluginSource:
 
 
 def plugin_files(directory: Path) -> dict[str, bytes]:
-    """Content by relative name of all files of a plugin: no dot files, no byte code."""
+    """Content by relative name of all files of a plugin: no dot files, no byte code.
+
+    Raises `PluginError` for a directory with more than FILES_MAX or BYTES_MAX: it is another one than was meant.
+    """
     found: dict[str, bytes] = {}
-    for path in sorted(directory.rglob("*")):
-        parts = path.relative_to(directory).parts
-        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
-            found["/".join(parts)] = path.read_bytes()
-    return found
+    size = 0
+    for path in _files_below(directory):
+        size += path.stat().st_size
+        if len(found) == FILES_MAX or size > BYTES_MAX:
+            raise PluginError(f"not a plugin's directory: more than {FILES_MAX} files or {BYTES_MAX} bytes", directory)
+        found["/".join(path.relative_to(directory).parts)] = path.read_bytes()
+    return dict(sorted(found.items()))
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        yield from (path for name in names if not name.startswith(".") and (path := Path(folder, name)).is_file())
 
 
 def hash_of_files(files: dict[str, bytes]) -> str:
