@@ -15,8 +15,7 @@ import struct
 import sys
 import termios
 import time
-
-import psutil
+from pathlib import Path
 
 WARM_SECONDS = 2.0
 FIRST_PICTURE_BYTES = 4_000
@@ -35,17 +34,21 @@ def main() -> int:
     shown = 0
     while shown < FIRST_PICTURE_BYTES:
         shown += _drain(terminal, WARM_SECONDS)
-    before = psutil.Process(process).cpu_times()
+    before = processor_ns(process)
     begin = time.monotonic()
     shown += _drain(terminal, seconds)
-    after, took = psutil.Process(process).cpu_times(), time.monotonic() - begin
+    used, took = (processor_ns(process) - before) / 1e9, time.monotonic() - begin
     os.write(terminal, b"q")
     _drain(terminal, 1.0)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    used = after.user + after.system - before.user - before.system
     print(json.dumps({"percent": 100 * used / took, "seconds": took, "terminal_bytes": shown}))
     return 0
+
+
+def processor_ns(process: int) -> int:
+    """Processor time of all its threads so far, ns: the clock ticks of `stat` are too long for a short look."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{process}/task").glob("*/schedstat"))
 
 
 def _drain(terminal: int, seconds: float) -> int:

@@ -26,7 +26,7 @@ def drill(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_cutovers_with_a_migration_lose_and_repeat_nothing() -> None:
     run = drill("--count", "5", "--rate", "5000", "--rounds", "1", "--format", "json")
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
     found = json.loads(run.stdout)
     expected = {"cutovers": 5, "forced": 2, "lost": 0, "duplicated": 0, "migration": True, "verified": True}
     assert {name: found[name] for name in expected} == expected

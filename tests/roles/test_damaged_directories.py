@@ -24,7 +24,7 @@ from statevec.roles.snapshot_taker import take_snapshot
 from tests.roles.engine_harness import EngineUnderTest, add
 
 WAIT_SECONDS = 120
-INPUTS = 6_000
+INPUTS = 12_000
 OTHER_INSTANCE = "00000000000abcde"
 
 
