@@ -46,6 +46,8 @@ AHEAD_SECONDS, AHEAD_SECONDS_MOST = 0.3, 10.0
 """How far ahead the sequence of a cutover is chosen: at first, and at most where loading takes long."""
 QUIET_MOST = 100_000
 TELL_EVERY = 20
+UNSEEN_SECONDS = 5.0
+"""How long an engine that others hold up may take for what it was offered last, before that counts as lost."""
 TRIES = 50
 LONG_BURST, LONG_BURSTS = 40_000, 5
 """Quotes at once, and how often in each round."""
@@ -157,10 +159,9 @@ class Watch:
             raise DrillError(f"a burst ended with {answer}")
         return float(answer)
 
-    def look_around(self) -> None:
-        """See all that others sent."""
-        while int(watching.watch_log(self.feed, self.block, watching.READ_MOST)) > 0:
-            pass
+    def look_around(self) -> bool:
+        """See what is released and was not seen yet; whether there was something."""
+        return int(watching.watch_log(self.feed, self.block, watching.READ_MOST)) > 0
 
 
 class Orders:
@@ -289,8 +290,7 @@ def run_drill(
                 _there_and_back(orders, cutovers, tell)
             finally:
                 watch.stop()
-            watch.look_around()
-            lost = watch.count(watching.LOST) + _unseen(engine, watch, surroundings, orders)
+            lost = _wait_unseen(engine, watch, surroundings, orders) + watch.count(watching.LOST)
             tell("the shadow compares the rest")
             shadow.wait_compared(watch.count(watching.LAST_SEQUENCE), FORWARD_SECONDS)
             report = shadow.end()
@@ -324,9 +324,18 @@ def _there_and_back(orders: Orders, cutovers: int, tell: Callable[[str], None]) 
             tell(f"{number + 1} cutovers")
 
 
-def _unseen(engine: MeasuredEngine, watch: Watch, surroundings: Surroundings, orders: Orders) -> int:
-    """Messages that were offered and are not in the log."""
+def _wait_unseen(engine: MeasuredEngine, watch: Watch, surroundings: Surroundings, orders: Orders) -> int:
+    """Messages that were offered and are not in the log, even when nothing has come for `UNSEEN_SECONDS`."""
     leader = engine.instance.leader()
     assert leader is not None
-    offered = {**surroundings.offered, ADMIN_RING: orders.offered}
-    return sum(last - watch.count(watching.SOURCES + 8 * leader.rings[name]) for name, last in offered.items())
+    deadline = time.monotonic() + UNSEEN_SECONDS
+    while True:
+        offered = {
+            **surroundings.offered,
+            ADMIN_RING: orders.offered,
+        }  # an order that is seen may be filled, which offers
+        unseen = sum(last - watch.count(watching.SOURCES + 8 * leader.rings[name]) for name, last in offered.items())
+        if watch.look_around():
+            deadline = time.monotonic() + UNSEEN_SECONDS
+        elif unseen == 0 or time.monotonic() > deadline:
+            return unseen

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import signal
-import threading
 
 import click
 
@@ -25,6 +23,7 @@ def alarms(instance: str, command: str | None, config: str | None, once: bool) -
     from statevec.engine.config import AlarmsConfig, load_config
     from statevec.engine.instance import open_instance
     from statevec.roles.alarm_watch import AlarmWatch
+    from statevec.roles.stop_request import StopRequest
 
     limits = load_config(config).alarms if config is not None else AlarmsConfig()
     if command is not None:
@@ -38,14 +37,12 @@ def alarms(instance: str, command: str | None, config: str | None, once: bool) -
             raise click.BadParameter(f"no such program: {words[0]!r}", param_hint="--run")
         limits = replace(limits, command=words)
     opened = open_instance(instance)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopRequest()
     watch = AlarmWatch(opened, limits)
     try:
         if once:
             return 1 if watch.turn() else 0
-        watch.run(stop)
+        watch.run(stop.wait)
     finally:
         watch.close()
     return 0

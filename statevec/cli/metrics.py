@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 
 import click
@@ -24,12 +22,12 @@ ONCE_SECONDS = 0.2
 def metrics(instance: str, port: int, address: str, once: bool) -> None:
     """Export an instance's metrics until SIGTERM. Changes nothing and takes no lock; the list is in docs/live.md."""
     from statevec.engine.instance import open_instance
+    from statevec.roles.stop_request import StopRequest
 
     try:
         from statevec.roles.metrics import MetricsExporter
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is not installed: pip install 'statevec[metrics]'") from error
-    stop = threading.Event()
     with MetricsExporter(open_instance(instance)) as exporter:
         exporter.look()
         if once:
@@ -38,8 +36,7 @@ def metrics(instance: str, port: int, address: str, once: bool) -> None:
             for line in exporter.text().rstrip("\n").split("\n"):
                 echo(line)
             return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = StopRequest()
         try:
             port = exporter.serve(address, port)
         except OSError as error:

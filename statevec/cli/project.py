@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,10 +55,9 @@ def project(
     from statevec.engine.instance import open_instance
     from statevec.roles.events import Speaker
     from statevec.roles.projector import Projector
+    from statevec.roles.stop_request import StopRequest
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopRequest()
     instance = open_instance(directory)
     projector = Projector(instance, file, parquet=parquet, cold=cold, batch=batch)
     if rebuild:

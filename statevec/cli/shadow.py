@@ -69,10 +69,10 @@ def shadow(
     """
     from statevec.engine.instance import open_instance
     from statevec.ipc.pinning import pin
-    from statevec.roles.engine_process import StopRequest
     from statevec.roles.shadow import Shadow
     from statevec.roles.shadow_plugins import Range, find_candidate
     from statevec.roles.shadow_rules import load_rules
+    from statevec.roles.stop_request import StopRequest
 
     compared = Range(first, last)
     rules = load_rules(rules_file) if rules_file is not None else []
@@ -83,7 +83,7 @@ def shadow(
     request = StopRequest()
     try:
         with _Progress() as progress:
-            found = running.run(lambda: request.wait(0), progress.show, until_caught_up=until_caught_up)
+            found = running.run(request.is_set, progress.show, until_caught_up=until_caught_up)
     finally:
         running.close()
     if page is not None:

@@ -85,7 +85,7 @@ def main() -> None:
             return
     watch = AlarmWatch(open_instance(order.directory), order.alarms, exclusive=True)
     try:
-        watch.run(stop)
+        watch.run(stop.wait)
         if not in_order.is_set():
             time.sleep(LAST_LOOK_SECONDS)
             watch.turn()

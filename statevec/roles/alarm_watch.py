@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +112,12 @@ class AlarmWatch:
             self._hook.offer(event)
         return sum(event["level"] == ALARM for event in told)
 
-    def run(self, stop: threading.Event) -> None:
-        """Look once a second until `stop` is set."""
+    def run(self, wait: Callable[[float], bool]) -> None:
+        """Look once a second until `wait`, which waits that many seconds at most, says that it is to end."""
         due = time.monotonic()
-        while not stop.is_set():
+        while not wait(max(0.0, due - time.monotonic())):
             self.turn()
             due = max(due + LOOK_SECONDS, time.monotonic())
-            stop.wait(due - time.monotonic())
 
     def close(self) -> None:
         """Let waiting commands run for a moment, and give everything up."""

@@ -14,11 +14,8 @@ A crash at any point leaves what the next engine process needs; see the modules 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -47,26 +44,9 @@ from statevec.roles.locked_memory import lock_memory
 from statevec.roles.memory_holder import hold_memory
 from statevec.roles.standby import Standby
 from statevec.roles.standing_by import Waited, log_identity, stand_by
+from statevec.roles.stop_request import StopRequest
 from statevec.roles.takeover import check_clock, take_over
 from statevec.roles.warm_up import warm_up
-
-
-class StopRequest:
-    """Becomes set when SIGTERM or SIGINT arrives."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.signal_name = ""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._arrived)
-
-    def _arrived(self, number: int, frame: FrameType | None) -> None:
-        self.signal_name = signal.Signals(number).name
-        self._event.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most that long; whether the request is there."""
-        return self._event.wait(seconds)
 
 
 def run_engine(
@@ -170,7 +150,7 @@ def _wait_for_lead(
         _lock_memory(standby.following.execution.memory)
         report("following", sequence=standby.sequence)
 
-    return stand_by(config, lambda: request.wait(0), kill_hung_after, prepare)
+    return stand_by(config, request.is_set, kill_hung_after, prepare)
 
 
 def _check_as_leader(config: Config, standby: Standby) -> None:
