@@ -13,7 +13,7 @@ from statevec.engine.snapshot_file import SnapshotError, list_snapshots, verify_
 from statevec.engine.store import PluginStore, StoreError
 from statevec.ipc.log import LogError, attach_log
 from statevec.ipc.segment import SHARED_MEMORY, SegmentError
-from statevec.journal.errors import JournalDamagedError, JournalError
+from statevec.journal.errors import JournalDamagedError, JournalError, SegmentProblemError
 from statevec.journal.reader import JournalReader
 from statevec.journal.recovery import GENESIS, JournalEnd, JournalStart, find_end
 from statevec.journal.segments import SegmentFile, contiguous_segments, list_segments
@@ -77,9 +77,10 @@ def examine_journal(instance: Instance, led: bool) -> list[Finding]:
         end = find_end(where, start=journal_start(instance), durable=durable)
     except JournalDamagedError as error:
         return [*findings, problem(str(error), where, "restore that segment file from a copy; nothing was changed")]
+    except SegmentProblemError as error:
+        return [*findings, problem(error.what, where, error.remedy)]
     except (JournalError, OSError) as error:
-        remedy = "restore what is cut or missing from a copy; what does not belong there, move out of the directory"
-        return [*findings, problem(str(error), where, remedy)]
+        return [*findings, problem(str(error), where, "move what does not belong there out of the directory")]
     findings.append(fine(f"entries up to {end.sequence}, position {end.position}, are whole", where))
     if not led and end.used > end.position:
         what = f"a torn tail of {end.used - end.position} bytes behind position {end.position}: {end.reason}"

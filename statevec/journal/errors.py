@@ -23,10 +23,12 @@ class SegmentNameError(JournalError):
 
 
 class SegmentProblemError(JournalError):
-    """The segment files are not one journal from `position` on."""
+    """The segment files are not one journal from `position` on; `what` says why, `remedy` what to do."""
 
-    def __init__(self, position: int, path: Path, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, position: int, path: Path, what: str, remedy: str = "restore the file from a copy") -> None:
+        super().__init__(f"{what}; {remedy}")
+        self.what = what
+        self.remedy = remedy
         self.position = position
         self.path = path
 
@@ -42,8 +44,12 @@ class SegmentGapError(SegmentProblemError):
     """Two neighbouring segment files do not meet: one is missing, was cut, or overlaps."""
 
     def __init__(self, position: int, found: int, path: Path) -> None:
-        what = "missing" if found > position else "overlapping"
-        super().__init__(position, path, f"a segment is {what}: expected position={position} found={found} in {path}")
+        where = f"expected position={position} found={found} in {path}"
+        if found > position:
+            super().__init__(position, path, f"a segment is missing: {where}")
+        else:
+            remedy = "move what does not belong there out of the directory"
+            super().__init__(position, path, f"a segment is overlapping: {where}", remedy)
 
 
 class JournalDamagedError(JournalError):

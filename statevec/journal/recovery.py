@@ -82,7 +82,7 @@ def find_end(directory: Path, *, start: JournalStart = GENESIS, durable: int = 0
     if problem is not None:
         # A segment that is there had a whole predecessor once: what is between was durable.
         where = min(position, problem.position)
-        raise JournalDamagedError(where, sequence + 1, problem.position, str(problem)) from problem
+        raise JournalDamagedError(where, sequence + 1, problem.position, problem.what) from problem
     durable = reader.judge(cursor, durable)
     return JournalEnd(
         position=position,
