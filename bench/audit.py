@@ -142,9 +142,10 @@ def _top(instance: Instance, surroundings: Surroundings, seconds: float, rate: f
     figure = Comparison("statevec top, of a core", "%", "lower", target=f"≤ {TOP_MOST_PERCENT:g} %")
     command = [sys.executable, "-m", "bench.top_process", str(instance.directory), str(seconds)]
     with pinned(OTHER_CORE), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it starts on the core of the thread that drives
         while process.poll() is None:
             surroundings.drive(DRIVEN_SECONDS, rate)
-        assert process.stdout is not None
         found = json.loads(process.stdout.read())
     figure.ours = [found["percent"]]
     figure.details = found

@@ -1,6 +1,7 @@
 """`python -m bench.top_process INSTANCE SECONDS`: `statevec top` on a terminal of its own, and its processor time.
 
-Prints JSON: `percent` of a core, over that many seconds after the first picture was there. The terminal has 120 × 40.
+Prints a line once the first picture is there, and then JSON: `percent` of a core, over the seconds that follow. The
+terminal has 120 × 40.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> int:
     shown = 0
     while shown < FIRST_PICTURE_BYTES:
         shown += _drain(terminal, WARM_SECONDS)
+    print("picture", flush=True)
     before = processor_ns(process)
     begin = time.monotonic()
     shown += _drain(terminal, seconds)
