@@ -218,14 +218,17 @@ def test_the_command_says_what_changed_and_because_of_what(
     tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recorded = desk_history(tmp_path, seed)
-    changes = expected(DecodedHistory(recorded.instance), "positions")
+    oracle = DecodedHistory(recorded.instance)
+    changes = expected(oracle, "positions")
+    messages = {each["sequence"]: (each["input"] or {}).get("message") for each in oracle.decoded}
     key = next(iter(changes))
     at = ["--instance", str(recorded.instance.directory)]
     capfd.readouterr()  # what making the history said
     assert run_command(["history", "positions", str(key), *at, "--format", "json"]) == 0
     said = msgspec.json.decode(capfd.readouterr().out)
     assert said["versions"][0]["sequence"] == changes[key][0]["sequence"]
-    assert said["versions"][-1]["input"]["message"] == "Quote"
+    causes = [(each["sequence"], each["input"]["message"]) for each in said["versions"]]
+    assert causes == [(sequence, messages[sequence]) for sequence, _ in causes]
     assert run_command(["history", "positions", str(key), *at, "--limit", "1"]) == 0
     text = capfd.readouterr().out
     assert "decided by  desk@" in text
