@@ -135,16 +135,20 @@ class Sender(Process):
             if ring.last_sequence >= stage.last_number:
                 stage.pause()
                 continue
-            if draws.random() < 0.05 and ring.last_sequence > 3:
+            before = ring.last_sequence
+            if draws.random() < 0.05 and before > 3:
                 ring.last_sequence -= draws.randrange(1, 4)
             elif draws.random() < 0.03:
-                first = ring.last_sequence + 1
                 ring.last_sequence += draws.randrange(1, 4)
-                stage.observer.left_out |= {(self.ring, number) for number in range(first, ring.last_sequence + 1)}
+            left_out = {(self.ring, number) for number in range(before + 1, ring.last_sequence + 1)}
+            stage.observer.left_out |= left_out
             content = Region.of(bytearray(content_of(self.ring, ring.last_sequence + 1, stage.observer.heavy)))
             answer = ring_kernels.offer(ring.ring, ring.private, content, stage.scheduler.now_ns)
             if answer < 0 and answer != ring_kernels.BACK_PRESSURED:
                 stage.observer.say(f"offer answers {answer}")
+            if answer < 0:
+                ring.last_sequence = before  # else the last numbers could all be left out, and nothing be sent
+                stage.observer.left_out -= left_out
             if answer < 0 or draws.random() < 0.3:
                 stage.pause()
 
