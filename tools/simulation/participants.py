@@ -141,6 +141,7 @@ class Sender(Process):
             elif draws.random() < 0.03:
                 ring.last_sequence += draws.randrange(1, 4)
             left_out = {(self.ring, number) for number in range(before + 1, ring.last_sequence + 1)}
+            left_out -= stage.observer.left_out
             stage.observer.left_out |= left_out
             content = Region.of(bytearray(content_of(self.ring, ring.last_sequence + 1, stage.observer.heavy)))
             answer = ring_kernels.offer(ring.ring, ring.private, content, stage.scheduler.now_ns)
