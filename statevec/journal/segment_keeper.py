@@ -27,7 +27,7 @@ from statevec.ipc.log_layout import DURABLE
 from statevec.ipc.memory import Region
 from statevec.ipc.python_call import load_acquire, store_release
 from statevec.journal import journaler_layout as layout
-from statevec.journal.disk import make_directory, open_directory, open_file, share_file
+from statevec.journal.disk import make_directory, open_directory, open_file, share_file, sync_directory
 from statevec.journal.errors import JournalError
 from statevec.journal.segments import (
     READABLE_BY_GROUP,
@@ -92,6 +92,8 @@ class SegmentKeeper:
         make_directory(self.directory)
         segments = list_segments(self.directory, self._unit)
         self._share(segments)
+        if segments:
+            sync_directory(self.directory)  # whoever gave a segment its name may have died before the name was durable
         for segment in segments:
             if segment.end > durable and segment.first < start:
                 sync_segment(segment)  # `memory` mode: what is not written again was perhaps never synced

@@ -11,8 +11,8 @@ import pytest
 
 from statevec.ipc import log_layout
 from statevec.ipc.kernel import plain
+from statevec.journal import disk, journaler_kernels, segment_keeper
 from statevec.journal import journaler as journaler_module
-from statevec.journal import journaler_kernels, segment_keeper
 from statevec.journal import journaler_layout as layout
 from statevec.journal.errors import JournalError, JournalHaltedError
 from statevec.journal.journaler import Journaler
@@ -238,6 +238,20 @@ def test_a_journal_that_does_not_reach_the_log_is_refused(directory):
     create_segment(directory, 0, SEGMENT_SIZE, unit=UNIT)
     with pytest.raises(JournalError, match="does not reach"):
         make_journaler(directory, PrivateLog(CAPACITY, position=2 * SEGMENT_SIZE))
+
+
+def test_names_that_a_dead_process_gave_are_durable_before_anything_is_written(directory, monkeypatch):
+    """Rule 11: between rename and fsync of the directory; bytes that are synced later would be in no file."""
+    directory.mkdir()
+    create_segment(directory, 0, UNIT, unit=UNIT)
+    synced = []
+    monkeypatch.setattr(disk, "sync_file", lambda file, path: synced.append(path))
+    journaler = make_journaler(directory, PrivateLog(CAPACITY))
+    journaler.start()
+    try:
+        assert synced[0] == directory
+    finally:
+        journaler.stop()
 
 
 def test_segments_prepared_with_another_size_are_used_as_they_are(directory):
