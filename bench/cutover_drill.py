@@ -278,6 +278,7 @@ def run_drill(
         ):
             watch = Watch(surroundings, cutovers)
             try:
+                shadow.next_report()  # it starts on the core of the thread that drives
                 watch.drive(rate or RATES[-1])
                 shadow.wait_caught_up(FORWARD_SECONDS)
                 tell("the shadow follows")
