@@ -45,7 +45,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """Three segments and an empty fourth, a snapshot in the second, a gateway's cursor; `disk` mode, ended by a stop."""
+    """Three segments and an empty fourth, a snapshot in the second, a gateway's cursor; `disk` mode, then stopped."""
     directory = tmp_path_factory.mktemp("damaged")
     engine = EngineUnderTest(directory, "disk")
     try:
