@@ -80,7 +80,8 @@ def examine_journal(instance: Instance, led: bool) -> list[Finding]:
     except SegmentProblemError as error:
         return [*findings, problem(error.what, where, error.remedy)]
     except (JournalError, OSError) as error:
-        return [*findings, problem(str(error), where, "move what does not belong there out of the directory")]
+        remedy = "move what does not belong there out of the directory, or restore what is missing from a copy"
+        return [*findings, problem(str(error), where, remedy)]
     findings.append(fine(f"entries up to {end.sequence}, position {end.position}, are whole", where))
     if not led and end.used > end.position:
         what = f"a torn tail of {end.used - end.position} bytes behind position {end.position}: {end.reason}"

@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from statevec.engine.instance import INSTANCE_FILE
-
 SEQUENCE_MAX = (1 << 63) - 1
 SEQUENCE = click.IntRange(1, SEQUENCE_MAX)
 """The sequence of an entry."""
@@ -32,6 +30,8 @@ class OutputPath(click.Path):
     """Where a command writes: no symbolic link, and nothing inside an instance's directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from statevec.engine.instance import INSTANCE_FILE  # slow to load, and most commands write no file
+
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.is_symlink():
             self.fail(f"{path} is a symbolic link: name what it points to", param, ctx)

@@ -13,9 +13,7 @@ starts with a new instance.
 
 from __future__ import annotations
 
-import signal
 import time
-from types import FrameType
 
 import click
 
@@ -27,6 +25,7 @@ from statevec.demo.participant import Sender, Setup, hedge_schema, participant
 from statevec.demo.results import VenueResult, report_progress, write_result
 from statevec.roles.gateway import Gateway, Output
 from statevec.roles.producer import Producer
+from statevec.roles.stop_request import StopRequest
 
 IDLE_SECONDS = 0.000_1
 OUTPUTS_AT_ONCE = 64
@@ -167,22 +166,10 @@ class Venue:
         )
 
 
-class StopSignal:
-    """Becomes true when SIGTERM or SIGINT arrives."""
-
-    def __init__(self) -> None:
-        self.arrived = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._arrive)
-
-    def _arrive(self, number: int, frame: FrameType | None) -> None:
-        self.arrived = True
-
-
-def run_venue(venue: Venue, pace: Pace, stop: StopSignal) -> None:
+def run_venue(venue: Venue, pace: Pace, stop: StopRequest) -> None:
     """Turn until the signal, then until nothing is left to do."""
     shown_ns = 0
-    while not stop.arrived:
+    while not stop.is_set():
         now_ns = time.monotonic_ns()
         worked = venue.turn(now_ns, pace.count_due(now_ns), now_ns)
         if now_ns - shown_ns > PROGRESS_NS:
@@ -202,7 +189,7 @@ def run_venue(venue: Venue, pace: Pace, stop: StopSignal) -> None:
 @click.option("--retry-ms", type=click.FloatRange(0), default=50.0, help="After that a lost answer is sent again.")
 def venue(setup: Setup, gateway_name: str, delay_ms: float, drop: float, double: float, retry_ms: float) -> None:
     """Fill orders against the quotes of a tick file."""
-    stop = StopSignal()
+    stop = StopRequest()
     mischief = Mischief(round(delay_ms * MILLISECOND_NS), drop, double, round(retry_ms * MILLISECOND_NS))
     expired: list[Output] = []
     with (
