@@ -331,10 +331,8 @@ def _wait_unseen(engine: MeasuredEngine, watch: Watch, surroundings: Surrounding
     assert leader is not None
     deadline = time.monotonic() + UNSEEN_SECONDS
     while True:
-        offered = {
-            **surroundings.offered,
-            ADMIN_RING: orders.offered,
-        }  # an order that is seen may be filled, which offers
+        # Anew each time: an order that is seen is filled, which offers more.
+        offered = {**surroundings.offered, ADMIN_RING: orders.offered}
         unseen = sum(last - watch.count(watching.SOURCES + 8 * leader.rings[name]) for name, last in offered.items())
         if watch.look_around():
             deadline = time.monotonic() + UNSEEN_SECONDS
